@@ -1,0 +1,148 @@
+//! JSON objects to cells, straight from the bytes: no tree of values is built.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use super::{Cell, MessageFault};
+use crate::contract::Contract;
+
+/// Reads one object a call into cells in the order of the contract's columns.
+#[derive(Debug)]
+pub(crate) struct RowReader {
+    index: HashMap<String, usize>,
+    names: Vec<String>,
+}
+
+impl RowReader {
+    pub(crate) fn new(contract: &Contract) -> Self {
+        let names: Vec<String> = contract.columns.iter().map(|c| c.name.clone()).collect();
+        let index = names.iter().enumerate().map(|(i, name)| (name.clone(), i)).collect();
+        Self { index, names }
+    }
+
+    /// Fill `cells` (cleared first) from one JSON object.
+    pub(crate) fn read<'de>(&self, text: &'de str, cells: &mut Vec<Cell<'de>>) -> Result<(), MessageFault> {
+        cells.clear();
+        cells.resize(self.names.len(), Cell::Missing);
+        let mut json = serde_json::Deserializer::from_str(text);
+        let row = RowSeed { reader: self, cells };
+        match row.deserialize(&mut json).and_then(|()| json.end()) {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_data() => Err(MessageFault::Object),
+            Err(_) => Err(MessageFault::Json),
+        }
+    }
+
+    /// Column named `key`; producers mostly keep the declared order, so the expected place is tried first.
+    fn column_of(&self, key: &str, expected: usize) -> Option<usize> {
+        match self.names.get(expected) {
+            Some(name) if name == key => Some(expected),
+            _ => self.index.get(key).copied(),
+        }
+    }
+}
+
+/// Cut a message into the texts of its rows: one object, or JSON lines.
+///
+/// A message of several lines is taken as JSON lines when each line is an object; else it must be one object
+/// written over several lines.
+pub(crate) fn lines(value: &[u8]) -> Result<Vec<&str>, MessageFault> {
+    let text = std::str::from_utf8(value).map_err(|_| MessageFault::Utf8)?;
+    let text = text.trim_matches(is_json_space);
+    if text.is_empty() {
+        return Err(MessageFault::Empty);
+    }
+    if !text.contains('\n') {
+        return Ok(vec![text]);
+    }
+    let rows: Vec<&str> =
+        text.split('\n').map(|line| line.trim_matches(is_json_space)).filter(|line| !line.is_empty()).collect();
+    match check_all(&rows) {
+        Ok(()) => Ok(rows),
+        Err(fault) => match check_all(&[text]) {
+            Ok(()) => Ok(vec![text]),
+            Err(_) => Err(fault),
+        },
+    }
+}
+
+/// A message is never split between rows and dead letter, so every line is proven before the first is used.
+fn check_all(rows: &[&str]) -> Result<(), MessageFault> {
+    for row in rows {
+        serde_json::from_str::<IgnoredAny>(row).map_err(|_| MessageFault::Json)?;
+        if !row.starts_with('{') {
+            return Err(MessageFault::Object);
+        }
+    }
+    Ok(())
+}
+
+fn is_json_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\r' | '\n')
+}
+
+struct RowSeed<'a, 'de> {
+    reader: &'a RowReader,
+    cells: &'a mut Vec<Cell<'de>>,
+}
+
+impl<'de> DeserializeSeed<'de> for RowSeed<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for RowSeed<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut expected = 0;
+        while let Some(key) = map.next_key::<KeyText<'de>>()? {
+            match self.reader.column_of(&key.0, expected) {
+                Some(column) => {
+                    let cell = map.next_value::<Cell<'de>>()?;
+                    self.cells[column] = match self.cells[column] {
+                        Cell::Missing => cell,
+                        _ => Cell::Duplicate,
+                    };
+                    expected = column + 1;
+                }
+                None => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A key, borrowed unless it holds escapes.
+struct KeyText<'a>(Cow<'a, str>);
+
+impl<'de> serde::Deserialize<'de> for KeyText<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = KeyText<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+            fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
+                Ok(KeyText(Cow::Borrowed(value)))
+            }
+            fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
+                Ok(KeyText(Cow::Owned(value.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}

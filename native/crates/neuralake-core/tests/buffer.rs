@@ -1,0 +1,156 @@
+//! The laws of the buffer: each message is one reject, or its rows are split between rows and rejects.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Float32Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use neuralake_core::buffer::{Buffer, Message};
+use neuralake_core::contract::Contract;
+use neuralake_core::position::{Offset, Partition, Span};
+use proptest::prelude::*;
+
+const CONTRACT: &str = r#"{"id":"c0ffee","version":1,"columns":[
+  {"name":"session","type":"string","nullable":false},
+  {"name":"packet","type":"int16","nullable":false,"min":0,"max":255},
+  {"name":"event_time","type":"timestamp_us","nullable":true},
+  {"name":"ch1_uv","type":"float32","nullable":true,"min_exclusive":-1000.5}]}"#;
+
+fn buffer() -> Buffer {
+    let contract = Arc::new(Contract::from_json(CONTRACT).unwrap());
+    Buffer::new(contract, "t@1".to_owned(), 1_000, BTreeMap::from([(Partition(0), Offset(5))]))
+}
+
+fn push(buffer: &mut Buffer, offset: i64, value: &str) {
+    buffer.push(&Message { partition: Partition(0), offset: Offset(offset), value: value.as_bytes() }, 42);
+}
+
+fn reasons(batch: &RecordBatch, row: usize) -> Vec<String> {
+    batch.column(1).as_list::<i32>().value(row).as_string::<i32>().iter().flatten().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_valid_message_becomes_its_rows() {
+    let mut buffer = buffer();
+    push(
+        &mut buffer,
+        7,
+        "{\"session\":\"s\",\"packet\":3,\"event_time\":\"1970-01-01T00:00:01+00:00\",\"ch1_uv\":1.5,\"new\":[1]}\n{\"packet\":4,\"session\":\"a\\n\",\"event_time\":9}",
+    );
+    let flush = buffer.take().unwrap();
+    assert_eq!(flush.rows.num_rows(), 2);
+    assert_eq!(flush.rejects.num_rows(), 0);
+    assert_eq!(flush.spans[&Partition(0)], Span { from: Offset(5), to: Offset(8) });
+    assert_eq!(flush.rows.column(0).as_string::<i32>().value(1), "a\n");
+    assert_eq!(flush.rows.column(1).as_primitive::<Int16Type>().values(), &[3, 4]);
+    assert_eq!(flush.rows.column(2).as_primitive::<TimestampMicrosecondType>().values(), &[1_000_000, 9]);
+    assert!((flush.rows.column(3).as_primitive::<Float32Type>().value(0) - 1.5).abs() < f32::EPSILON);
+    assert!(flush.rows.column(3).is_null(1));
+    assert_eq!(flush.rows.column_by_name("_row").unwrap().as_primitive::<Int32Type>().values(), &[0, 1]);
+    assert_eq!(flush.rows.column_by_name("_offset").unwrap().as_primitive::<Int64Type>().values(), &[7, 7]);
+}
+
+#[test]
+fn each_fault_has_its_reason() {
+    let long = format!("{{\"session\":\"{}\"}}", "x".repeat(2_000));
+    let cases: Vec<(&str, Vec<&str>, bool)> = vec![
+        ("", vec!["message|empty"], true),
+        (" \n ", vec!["message|empty"], true),
+        ("{\"session\":", vec!["message|json"], true),
+        ("{\"session\":\"s\",\"packet\":1} x", vec!["message|json"], true),
+        ("NaN", vec!["message|json"], true),
+        ("42", vec!["message|object"], true),
+        ("[{}]", vec!["message|object"], true),
+        (&long, vec!["message|size"], true),
+        ("{}", vec!["session|nullability", "packet|nullability"], false),
+        ("{\"session\":\"s\",\"packet\":null}", vec!["packet|nullability"], false),
+        ("{\"session\":1,\"packet\":1}", vec!["session|dtype"], false),
+        ("{\"session\":\"s\",\"packet\":1.0}", vec!["packet|dtype"], false),
+        ("{\"session\":\"s\",\"packet\":70000}", vec!["packet|dtype"], false),
+        ("{\"session\":\"s\",\"packet\":18446744073709551615}", vec!["packet|dtype"], false),
+        ("{\"session\":\"s\",\"packet\":256}", vec!["packet|max"], false),
+        ("{\"session\":\"s\",\"packet\":-1}", vec!["packet|min"], false),
+        ("{\"session\":\"s\",\"packet\":1,\"packet\":2}", vec!["packet|duplicate"], false),
+        ("{\"session\":\"s\",\"packet\":1,\"ch1_uv\":-1000.5}", vec!["ch1_uv|min_exclusive"], false),
+        ("{\"session\":\"s\",\"packet\":1,\"ch1_uv\":1e300}", vec!["ch1_uv|dtype"], false),
+        ("{\"session\":\"s\",\"packet\":1,\"event_time\":\"yesterday\"}", vec!["event_time|dtype"], false),
+        ("{\"session\":\"s\",\"packet\":1,\"event_time\":{}}", vec!["event_time|dtype"], false),
+    ];
+    for (index, (text, expected, is_whole)) in cases.iter().enumerate() {
+        let mut buffer = buffer();
+        push(&mut buffer, 10 + i64::try_from(index).unwrap(), text);
+        let flush = buffer.take().unwrap();
+        assert_eq!(flush.rows.num_rows(), 0, "{text}");
+        assert_eq!(flush.rejects.num_rows(), 1, "{text}");
+        assert_eq!(reasons(&flush.rejects, 0), *expected, "{text}");
+        assert_eq!(flush.rejects.column_by_name("_row").unwrap().is_null(0), *is_whole, "{text}");
+        assert_eq!(flush.dead_letters, u64::from(*is_whole), "{text}");
+    }
+}
+
+#[test]
+fn invalid_utf8_is_a_dead_letter_with_its_bytes() {
+    let mut buffer = buffer();
+    buffer.push(&Message { partition: Partition(0), offset: Offset(5), value: b"{\"session\":\"\xff\"}" }, 0);
+    let flush = buffer.take().unwrap();
+    assert_eq!(reasons(&flush.rejects, 0), ["message|utf8"]);
+    assert_eq!(flush.rejects.column(0).as_binary::<i32>().value(0), b"{\"session\":\"\xff\"}");
+}
+
+#[test]
+fn one_bad_line_takes_the_whole_message_with_it() {
+    let mut buffer = buffer();
+    push(&mut buffer, 5, "{\"session\":\"s\",\"packet\":1}\n{\"session\":\"s\",\"packet\":");
+    let flush = buffer.take().unwrap();
+    assert_eq!((flush.rows.num_rows(), flush.rejects.num_rows(), flush.dead_letters), (0, 1, 1));
+}
+
+#[test]
+fn an_object_may_span_lines() {
+    let mut buffer = buffer();
+    push(&mut buffer, 5, "{\n \"session\": \"s\",\n \"packet\": 1\n}\n");
+    assert_eq!(buffer.take().unwrap().rows.num_rows(), 1);
+}
+
+fn message() -> impl Strategy<Value = String> {
+    prop_oneof![
+        (any::<i32>(), any::<Option<f32>>()).prop_map(|(packet, uv)| {
+            let uv = uv.filter(|v| v.is_finite()).map_or("null".to_owned(), |v| format!("{v:e}"));
+            format!("{{\"session\":\"s\",\"packet\":{packet},\"ch1_uv\":{uv}}}")
+        }),
+        "\\PC{0,40}",
+        prop::collection::vec(0_i16..300, 0..4).prop_map(|packets| {
+            packets.iter().map(|p| format!("{{\"session\":\"s\",\"packet\":{p}}}\n")).collect()
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_split_into_flushes_gives_the_same_rows(messages in prop::collection::vec((message(), any::<bool>()), 1..40)) {
+        let mut whole = buffer();
+        let mut split = buffer();
+        let mut parts = Vec::new();
+        for (index, (text, cut)) in messages.iter().enumerate() {
+            let offset = 5 + 2 * i64::try_from(index).unwrap();
+            push(&mut whole, offset, text);
+            push(&mut split, offset, text);
+            if *cut {
+                parts.push(split.take().unwrap());
+            }
+        }
+        parts.push(split.take().unwrap());
+        let whole = whole.take().unwrap();
+        let rows = concat_batches(&whole.rows.schema(), parts.iter().map(|p| &p.rows)).unwrap();
+        let rejects = concat_batches(&whole.rejects.schema(), parts.iter().map(|p| &p.rejects)).unwrap();
+        prop_assert_eq!(rows, whole.rows);
+        prop_assert_eq!(rejects, whole.rejects);
+        let mut next = Offset(5);
+        for span in parts.iter().filter_map(|p| p.spans.get(&Partition(0))) {
+            prop_assert_eq!(span.from, next);
+            next = span.to;
+        }
+        prop_assert_eq!(next, whole.spans[&Partition(0)].to);
+    }
+}
