@@ -1,0 +1,20 @@
+"""The stack: profiles and their services, the supervisor that runs them, the programs they need.
+
+A **supervisor** outside every kernel owns services (MinIO, Kafka, Spark Connect) and jobs; :class:`Supervisor` is its
+client. :class:`Stack` is what a workbench holds: it knows the profile, installs programs, starts services through the
+supervisor, and says where the store and the broker are (:class:`StoreSpec`, :class:`BrokerSpec`).
+"""
+
+from neuralake_kernel.stack.client import Supervisor
+from neuralake_kernel.stack.endpoint import BrokerSpec, StoreSpec
+from neuralake_kernel.stack.spec import ProcessSpec, ProcessStatus, ReadyProbe, RestartPolicy
+
+__all__ = [
+    "BrokerSpec",
+    "ProcessSpec",
+    "ProcessStatus",
+    "ReadyProbe",
+    "RestartPolicy",
+    "StoreSpec",
+    "Supervisor",
+]

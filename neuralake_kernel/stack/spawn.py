@@ -1,0 +1,93 @@
+"""Start a child that cannot outlive the supervisor.
+
+Linux sends the child SIGKILL when the *thread* that started it dies, so children start from the main thread only, and
+the child checks its parent once the signal is set, since the parent may have died in between. Elsewhere a watcher
+process (:mod:`neuralake_kernel.stack.lifeline`) holds one end of a pipe and kills the program when the other end closes.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from neuralake_kernel.stack.logfile import open_log
+from neuralake_kernel.stack.procinfo import TOKEN_VARIABLE
+from neuralake_kernel.stack.spec import ProcessSpec
+
+__all__ = ["Lifeline", "spawn"]
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Lifeline:
+    """A pipe whose write end only the supervisor holds; it closes with the supervisor, whatever kills it."""
+
+    def __init__(self) -> None:
+        self.read_end, self.write_end = os.pipe()
+
+
+def _death_signal() -> Callable[[], None] | None:
+    """Build the function that a child runs before exec; None where there is no death signal."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    parent = os.getpid()
+
+    def arm() -> None:
+        if prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0 or os.getppid() != parent:
+            os._exit(127)
+
+    return arm
+
+
+def spawn(
+    spec: ProcessSpec, *, token: str, log: Path, home: Path, environment: Mapping[str, str], lifeline: Lifeline | None
+) -> "subprocess.Popen[bytes]":
+    """Start the process in a session of its own, with its output in the log.
+
+    Parameters
+    ----------
+    spec
+        What to run.
+    token
+        Put into the child's environment, so that a leftover can be known.
+    log
+        File that takes standard output and error.
+    home
+        Working directory when the spec names none.
+    environment
+        What the child gets beside ``spec.env``.
+    lifeline
+        Force the pipe; by default only where there is no death signal.
+
+    Raises
+    ------
+    OSError
+        The program is not there or cannot be run.
+    """
+    arm = None if lifeline is not None else _death_signal()
+    argv = list(spec.argv)
+    passed: tuple[int, ...] = ()
+    if arm is None:
+        lifeline = lifeline or Lifeline()
+        passed = (lifeline.read_end,)
+        argv = [sys.executable, "-m", "neuralake_kernel.stack.lifeline", str(lifeline.read_end), *argv]
+    output = open_log(log)
+    try:
+        return subprocess.Popen(  # noqa: S603 - the argv is a recorded spec's
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=spec.cwd or home,
+            env={**environment, **spec.env, TOKEN_VARIABLE: token},
+            start_new_session=True,
+            pass_fds=passed,
+            # The supervisor has one thread, so nothing can hold a lock across this fork.
+            preexec_fn=arm,  # noqa: PLW1509
+        )
+    finally:
+        os.close(output)
