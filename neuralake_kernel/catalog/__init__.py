@@ -1,0 +1,34 @@
+"""What the lake holds: declarations in code, facts from the Delta log, and the checker of the law.
+
+Declaring a table (`table`) starts nothing. A `Catalog` lists what a store holds; `Snapshots` keeps opened
+tables for whoever asks them; `verify_table` proves that each message is held exactly once.
+"""
+
+from neuralake_kernel.catalog.declaration import (
+    DECLARATIONS,
+    QUARANTINE_SUFFIX,
+    Registry,
+    TableDeclaration,
+    declaration_of,
+    table,
+)
+from neuralake_kernel.catalog.snapshot import Snapshots, TableStore, open_table, read_options
+from neuralake_kernel.catalog.verify import verify_table
+from neuralake_kernel.catalog.verify_report import Finding, FindingKind, VerifyReport
+
+__all__ = [
+    "DECLARATIONS",
+    "QUARANTINE_SUFFIX",
+    "Finding",
+    "FindingKind",
+    "Registry",
+    "Snapshots",
+    "TableDeclaration",
+    "TableStore",
+    "VerifyReport",
+    "declaration_of",
+    "open_table",
+    "read_options",
+    "table",
+    "verify_table",
+]

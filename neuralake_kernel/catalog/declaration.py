@@ -1,0 +1,233 @@
+"""Code as catalog: a decorated schema is the one place that declares a table.
+
+`table` records name, topic, description and contract of a dataframely schema and gives the class back
+unchanged. Declaring starts nothing and touches no store. Running the same cell again replaces the
+declaration; two different classes may not share a name.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from neuralake_kernel.contract import Contract, compile_contract
+from neuralake_kernel.errors import CatalogError, UsageError
+
+if TYPE_CHECKING:
+    import dataframely as dy
+
+__all__ = [
+    "DECLARATIONS",
+    "QUARANTINE_SUFFIX",
+    "Registry",
+    "TableDeclaration",
+    "declaration_of",
+    "table",
+]
+
+#: A table's quarantine is stored beside it, under its name and this suffix.
+QUARANTINE_SUFFIX: Final = "__quarantine"
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_WORD_STARTS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+_SchemaT = TypeVar("_SchemaT", bound="dy.Schema")
+
+
+@dataclass(frozen=True, slots=True)
+class TableDeclaration:
+    """What one decorated class says about its table."""
+
+    name: str
+    topic: str
+    description: str
+    schema: "type[dy.Schema]" = field(repr=False)
+    contract: Contract = field(repr=False)
+
+    @property
+    def quarantine(self) -> str:
+        """Name of the table that keeps what breaks the contract."""
+        return self.name + QUARANTINE_SUFFIX
+
+    @property
+    def identity(self) -> str:
+        """Module and qualified name of the class, the same after a cell runs again."""
+        return f"{self.schema.__module__}.{self.schema.__qualname__}"
+
+
+class Registry:
+    """The declarations of one process, by table name and by class.
+
+    Safe to use from several threads.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_name: dict[str, TableDeclaration] = {}
+        self._by_schema: dict[type, TableDeclaration] = {}
+
+    def add(self, declaration: TableDeclaration) -> None:
+        """Record a declaration; the same class again replaces its former one.
+
+        Parameters
+        ----------
+        declaration
+            What `table` made of a class.
+
+        Raises
+        ------
+        CatalogError
+            ``table-name-taken``: another class already declares this table.
+        """
+        with self._lock:
+            former = self._by_name.get(declaration.name)
+            if former is not None and former.identity != declaration.identity:
+                raise CatalogError(
+                    f"Cannot declare table {declaration.name!r} by {declaration.identity}:"
+                    f" {former.identity} declares it already.",
+                    code="table-name-taken",
+                    hint="a table has one declaration; rename the class or pass name=….",
+                    context={"table": declaration.name},
+                )
+            if former is not None:
+                self._by_schema.pop(former.schema, None)
+            self._by_name[declaration.name] = declaration
+            self._by_schema[declaration.schema] = declaration
+
+    def by_schema(self, schema: type) -> TableDeclaration | None:
+        """Give the declaration of a class, or ``None``."""
+        return self._by_schema.get(schema)
+
+    def __iter__(self) -> Iterator[TableDeclaration]:
+        with self._lock:
+            return iter(sorted(self._by_name.values(), key=lambda declared: declared.name))
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+
+#: Where `table` records unless told otherwise.
+DECLARATIONS: Final = Registry()
+
+
+def table(
+    *,
+    topic: str,
+    description: str = "",
+    name: str | None = None,
+    registry: Registry | None = None,
+) -> "Callable[[type[_SchemaT]], type[_SchemaT]]":
+    """Declare the table of a dataframely schema.
+
+    Parameters
+    ----------
+    topic
+        Where its messages come from; a Kafka topic name.
+    description
+        One line for the catalog.
+    name
+        Name of the table in the lake and in SQL; without it the class name in snake case.
+    registry
+        Where to record; without it the one of this process.
+
+    Returns
+    -------
+    Callable
+        A class decorator that gives the class back unchanged.
+
+    Raises
+    ------
+    UsageError
+        ``not-a-schema``, ``table-name`` or ``topic-name``.
+    ContractError
+        The schema says something the contract cannot carry.
+    CatalogError
+        ``table-name-taken``: another class already declares this table.
+
+    Examples
+    --------
+    >>> import dataframely as dy
+    >>> @table(topic="openbci.raw", description="Cyton board log.", registry=Registry())
+    ... class OpenbciRaw(dy.Schema):
+    ...     packet = dy.Int16(min=0, max=255)
+    >>> OpenbciRaw.column_names()
+    ['packet']
+    """
+    if not _TOPIC.fullmatch(topic) or topic in {".", ".."}:
+        raise UsageError(
+            f"Cannot declare a table on topic {topic!r}: that is no topic name.",
+            code="topic-name",
+            hint="use 1 to 249 letters, digits, '.', '_' or '-'.",
+            context={"topic": topic},
+        )
+
+    def declare(schema: type[_SchemaT]) -> type[_SchemaT]:
+        _require_schema(schema)
+        declaration = TableDeclaration(
+            name=_table_name(schema.__name__, name),
+            topic=topic,
+            description=description,
+            schema=schema,
+            contract=compile_contract(schema),
+        )
+        (DECLARATIONS if registry is None else registry).add(declaration)
+        return schema
+
+    return declare
+
+
+def declaration_of(schema: type, registry: Registry | None = None) -> TableDeclaration:
+    """Find what `table` recorded for a class.
+
+    Parameters
+    ----------
+    schema
+        A class decorated with `table`.
+    registry
+        Where to look; without it the one of this process.
+
+    Returns
+    -------
+    TableDeclaration
+        Name, topic, description and contract.
+
+    Raises
+    ------
+    CatalogError
+        ``table-undeclared``: the class was never decorated.
+    """
+    found = (DECLARATIONS if registry is None else registry).by_schema(schema)
+    if found is None:
+        shown = getattr(schema, "__name__", repr(schema))
+        raise CatalogError(
+            f"Cannot find the table of {shown}: it is not declared.",
+            code="table-undeclared",
+            hint='put @nl.table(topic="…") over the class, or run its cell again.',
+            context={"schema": shown},
+        )
+    return found
+
+
+def _require_schema(schema: object) -> None:
+    import dataframely as dy  # noqa: PLC0415  (brings polars, which importing the package must not)
+
+    if not (isinstance(schema, type) and issubclass(schema, dy.Schema)):
+        raise UsageError(
+            f"Cannot declare a table by {schema!r}: it is no dataframely schema.",
+            code="not-a-schema",
+            hint="write `class Name(dy.Schema): …` under the decorator.",
+        )
+
+
+def _table_name(class_name: str, given: str | None) -> str:
+    name = _WORD_STARTS.sub("_", class_name).lower() if given is None else given
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"Cannot declare table {name!r}: that is no table name.",
+            code="table-name",
+            hint="use lower-case letters, digits and single underscores, a letter first; pass name=….",
+            context={"table": name},
+        )
+    return name

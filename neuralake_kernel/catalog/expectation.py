@@ -1,0 +1,97 @@
+"""What was sent, as the checker is told it: JSON lines, one message each.
+
+Every line has ``partition`` and may have ``offset`` and ``rows``. Without ``offset`` the lines of a
+partition are numbered in order from 0, or from the first position of the table; without ``rows`` only
+the presence of the message is checked. Other keys are ignored, so a producer's own log serves.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from neuralake_kernel.errors import UsageError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["load_expected"]
+
+
+def load_expected(
+    expect: "str | Path | pl.DataFrame", first_positions: Mapping[int, int]
+) -> "pl.DataFrame":
+    """Read what was sent.
+
+    Parameters
+    ----------
+    expect
+        A file of JSON lines, or a frame with the same columns.
+    first_positions
+        Offset of the first message per partition, for lines that carry none.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``partition``, ``offset``, ``sent_rows`` (null where unknown), one row per message.
+
+    Raises
+    ------
+    UsageError
+        ``expect-unreadable``: the file is missing, malformed, or names a message twice.
+    """
+    import polars as pl  # noqa: PLC0415  (heavy)
+
+    frame = expect if isinstance(expect, pl.DataFrame) else _read_lines(Path(expect))
+    if "partition" not in frame.columns:
+        raise _unreadable(expect, "no line has `partition`")
+    if "rows" not in frame.columns:
+        frame = frame.with_columns(rows=pl.lit(None, dtype=pl.Int64))
+    if "offset" not in frame.columns:
+        starts = pl.DataFrame(
+            {"partition": list(first_positions), "start": list(first_positions.values())},
+            schema={"partition": pl.Int64, "start": pl.Int64},
+        )
+        frame = (
+            frame.with_columns(pl.col("partition").cast(pl.Int64))
+            .join(starts, on="partition", how="left", maintain_order="left")
+            .with_columns(
+                offset=pl.int_range(pl.len()).over("partition") + pl.col("start").fill_null(0)
+            )
+        )
+    try:
+        sent = frame.select(
+            pl.col("partition").cast(pl.Int64),
+            pl.col("offset").cast(pl.Int64),
+            sent_rows=pl.col("rows").cast(pl.Int64),
+        )
+    except pl.exceptions.PolarsError as error:
+        raise _unreadable(expect, "partition, offset and rows must be whole numbers") from error
+    if sent.select(pl.any_horizontal(pl.col("partition", "offset").is_null()).any()).item():
+        raise _unreadable(expect, "a line has no partition, or only some have an offset")
+    twice = sent.select(pl.struct("partition", "offset").is_duplicated().any()).item()
+    if twice:
+        raise _unreadable(expect, "a message (partition, offset) stands there twice")
+    return sent
+
+
+def _read_lines(path: Path) -> "pl.DataFrame":
+    import polars as pl  # noqa: PLC0415  (heavy)
+
+    schema = {"partition": pl.Int64, "offset": pl.Int64, "rows": pl.Int64}
+    try:
+        if not path.read_bytes().strip():
+            return pl.DataFrame(schema=schema)
+        frame = pl.read_ndjson(path, infer_schema_length=None)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise _unreadable(path, type(error).__name__) from error
+    return frame.select(name for name in schema if name in frame.columns)
+
+
+def _unreadable(expect: object, reason: str) -> UsageError:
+    shown = expect if isinstance(expect, (str, Path)) else "the given frame"
+    return UsageError(
+        f"Cannot read what was sent from {shown}: {reason}.",
+        code="expect-unreadable",
+        hint='write one JSON object per message: {"partition": 0, "offset": 17, "rows": 1}.',
+        context={"expect": str(shown)},
+    )

@@ -1,0 +1,208 @@
+"""Opened tables, held: a question never opens a table twice at one version.
+
+A handle that was given out never moves, so a lazy frame built on it keeps its version. A newer version
+is found by a probe handle of its own, which nobody else sees. Safe to use from several threads.
+
+What fails to open is told apart: never created, no such version, or the store does not answer.
+"""
+
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from neuralake_kernel.errors import CatalogError
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+__all__ = ["Snapshots", "TableStore", "first_line", "open_table", "read_options"]
+
+#: Handles of pinned and former versions kept per lake; each holds its list of files in memory.
+_HELD_VERSIONS: Final = 32
+
+# A reader that waits minutes for a dead store is of no use in a notebook; the caller may repeat.
+_READ_OPTIONS: Final = {
+    "max_retries": "3",
+    "retry_timeout": "10s",
+    "connect_timeout": "3s",
+    "timeout": "30s",
+}
+
+
+class TableStore(Protocol):
+    """What this package needs of a store; ``StoreSpec`` of the stack is one."""
+
+    def table_uri(self, name: str) -> str:
+        """Give the uri of a table."""
+        ...
+
+    def delta_options(self) -> dict[str, str]:
+        """Give the storage options deltalake understands, secrets included."""
+        ...
+
+
+def open_table(store: TableStore, name: str, *, version: int | None = None) -> "DeltaTable":
+    """Open a table of a lake, without holding it.
+
+    Parameters
+    ----------
+    store
+        Where the lake is.
+    name
+        Name of the table.
+    version
+        Version to open (≥ 0); without it the newest.
+
+    Returns
+    -------
+    deltalake.DeltaTable
+        A handle of the caller's own.
+
+    Raises
+    ------
+    CatalogError
+        ``table-not-created``, ``version-not-found``, or ``store-away`` (retryable).
+    """
+    from deltalake import DeltaTable  # noqa: PLC0415  (costs 0.2 s; the catalog is imported by all)
+    from deltalake.exceptions import DeltaError, TableNotFoundError  # noqa: PLC0415
+
+    uri = store.table_uri(name)
+    if version is not None and version < 0:
+        raise _no_version(name, uri, version, newest=None)
+    try:
+        return DeltaTable(uri, version=version, storage_options=read_options(store, uri))
+    except TableNotFoundError as error:
+        raise CatalogError(
+            f"Cannot open table {name!r}: nothing is stored at {uri}.",
+            code="table-not-created",
+            hint="a table is made by its first ingest; start one with lab.ingest(…).",
+            context={"table": name, "uri": uri},
+        ) from error
+    except OSError as error:
+        raise _store_away(name, uri) from error
+    except DeltaError as error:
+        if version is not None:
+            newest = open_table(store, name).version()
+            if version > newest:
+                raise _no_version(name, uri, version, newest=newest) from error
+        raise CatalogError(
+            f"Cannot open table {name!r} at {uri}: {first_line(error)}",
+            code="table-unreadable",
+            hint="the log of this table is damaged, or its versions before the last checkpoint"
+            " are gone; try the newest version.",
+            context={"table": name, "uri": uri, "version": version},
+        ) from error
+
+
+class Snapshots:
+    """Held handles of the tables of one lake.
+
+    Parameters
+    ----------
+    store
+        Where the lake is.
+    """
+
+    def __init__(self, store: TableStore) -> None:
+        self.store = store
+        self._lock = threading.Lock()
+        self._probes: dict[str, Any] = {}
+        self._held: OrderedDict[tuple[str, int], Any] = OrderedDict()
+
+    def at(self, name: str, version: int | None = None) -> "DeltaTable":
+        """Give the handle of a table at a version; it will never move.
+
+        Parameters
+        ----------
+        name
+            Name of the table.
+        version
+            Version (≥ 0); without it the newest that the store has now.
+
+        Returns
+        -------
+        deltalake.DeltaTable
+            Shared with other readers: read from it, never update it.
+
+        Raises
+        ------
+        CatalogError
+            As `open_table`.
+        """
+        with self._lock:
+            wanted = self._newest_version(name) if version is None else version
+            key = (name, wanted)
+            held = self._held.get(key)
+            if held is None:
+                held = self._held[key] = open_table(self.store, name, version=wanted)
+            self._held.move_to_end(key)
+            while len(self._held) > _HELD_VERSIONS:
+                self._held.popitem(last=False)
+            return held
+
+    def is_created(self, name: str) -> bool:
+        """Whether the table has a first version."""
+        try:
+            self.at(name)
+        except CatalogError as error:
+            if error.code == "table-not-created":
+                return False
+            raise
+        return True
+
+    def forget(self, name: str) -> None:
+        """Drop every handle of a table, as after it was removed and made again."""
+        with self._lock:
+            self._probes.pop(name, None)
+            for key in [key for key in self._held if key[0] == name]:
+                del self._held[key]
+
+    def _newest_version(self, name: str) -> int:
+        from deltalake.exceptions import DeltaError  # noqa: PLC0415  (see `open_table`)
+
+        probe = self._probes.get(name)
+        if probe is None:
+            probe = self._probes[name] = open_table(self.store, name)
+        else:
+            try:
+                probe.update_incremental()
+            except (OSError, DeltaError):
+                # The log was cleaned or the table made anew under the probe: look again from scratch.
+                del self._probes[name]
+                probe = self._probes[name] = open_table(self.store, name)
+        version: int = probe.version()
+        return version
+
+
+def read_options(store: TableStore, uri: str) -> dict[str, str]:
+    """Storage options of a reader: the store's own, and short patience with a store that is away."""
+    given = store.delta_options()
+    if uri.startswith("file:") or "://" not in uri:
+        return given
+    return _READ_OPTIONS | given
+
+
+def first_line(error: BaseException) -> str:
+    """Keep of an engine's report what a reader can use."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def _no_version(name: str, uri: str, version: int, *, newest: int | None) -> CatalogError:
+    found = "" if newest is None else f"; the newest is {newest}"
+    return CatalogError(
+        f"Cannot open table {name!r} at version {version}: there is no such version{found}.",
+        code="version-not-found",
+        hint="leave version out for the newest one.",
+        context={"table": name, "uri": uri, "version": version, "newest": newest},
+    )
+
+
+def _store_away(name: str, uri: str) -> CatalogError:
+    return CatalogError(
+        f"Cannot open table {name!r}: the store of {uri} does not answer.",
+        code="store-away",
+        hint="`neuralake status` shows the stack; lab.stack.start() brings it back.",
+        context={"table": name, "uri": uri},
+        retryable=True,
+    )

@@ -1,0 +1,158 @@
+"""What the checker of the law found: counts, the first findings of each kind, text and JSON."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, get_args
+
+__all__ = ["FINDINGS_KEPT", "Finding", "FindingKind", "VerifyReport"]
+
+FindingKind = Literal[
+    "missing-message",
+    "missing-row",
+    "doubled-message",
+    "doubled-row",
+    "row-gap",
+    "unexpected-message",
+    "beyond-position",
+    "position-moved-back",
+    "epoch-moved-back",
+    "quarantine-behind",
+    "quarantine-unread",
+    "no-position",
+    "unreadable-identity",
+]
+
+#: Findings listed by name per kind; all are counted.
+FINDINGS_KEPT: Final = 20
+
+_MEANING: Final[dict[FindingKind, str]] = {
+    "missing-message": "messages that were sent and are in neither table nor quarantine",
+    "missing-row": "messages that hold fewer rows than were sent",
+    "doubled-message": "messages held twice: whole and in rows, or whole more than once",
+    "doubled-row": "rows of a message held more than once",
+    "row-gap": "messages whose rows are not 0 to n-1",
+    "unexpected-message": "messages held that were not sent",
+    "beyond-position": "messages held at or after the recorded position",
+    "position-moved-back": "commits that lowered a position",
+    "epoch-moved-back": "commits that lowered the epoch",
+    "quarantine-behind": "versions that named rejected rows which the quarantine does not hold yet",
+    "quarantine-unread": "a quarantine that cannot be read",
+    "no-position": "partitions with rows and without a recorded position",
+    "unreadable-identity": "rows without partition or offset",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One breach of the law, or one place of it."""
+
+    kind: FindingKind
+    text: str
+    partition: int | None = None
+    offset: int | None = None
+    row: int | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """The finding as plain values, absent places left out."""
+        places = {"partition": self.partition, "offset": self.offset, "row": self.row}
+        found = {name: value for name, value in places.items() if value is not None}
+        return {"kind": self.kind, "text": self.text, **found}
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """Whether table and quarantine together hold each message exactly once.
+
+    ``ok`` is the verdict. ``messages`` counts what is held below the positions, ``absent_offsets``
+    the offsets between first position and position that no message has: normal on compacted topics
+    and after transaction markers, decided by ``expect`` or ``dense``. ``pending`` counts messages
+    that were sent and lie at or after the position.
+    """
+
+    table: str
+    version: int
+    quarantine_version: int | None
+    positions: Mapping[str, int]
+    first_positions: Mapping[str, int]
+    epoch: int | None
+    messages: int
+    rows: int
+    quarantined_rows: int
+    dead_letters: int
+    expected: int | None
+    pending: int
+    absent_offsets: int
+    counts: Mapping[FindingKind, int] = field(default_factory=dict)
+    problems: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether the law holds."""
+        return not any(self.counts.values())
+
+    @property
+    def missing(self) -> int:
+        """Messages or rows of messages that were sent and are not held."""
+        return self.counts.get("missing-message", 0) + self.counts.get("missing-row", 0)
+
+    @property
+    def doubled(self) -> int:
+        """Messages or rows held more than once."""
+        return self.counts.get("doubled-message", 0) + self.counts.get("doubled-row", 0)
+
+    def to_json(self) -> dict[str, object]:
+        """The report as plain values, ready for ``json.dumps``."""
+        return {
+            "ok": self.ok,
+            "table": self.table,
+            "version": self.version,
+            "quarantine_version": self.quarantine_version,
+            "epoch": self.epoch,
+            "positions": dict(self.positions),
+            "first_positions": dict(self.first_positions),
+            "messages": self.messages,
+            "rows": self.rows,
+            "quarantined_rows": self.quarantined_rows,
+            "dead_letters": self.dead_letters,
+            "expected": self.expected,
+            "pending": self.pending,
+            "absent_offsets": self.absent_offsets,
+            "missing": self.missing,
+            "doubled": self.doubled,
+            "counts": {kind: count for kind, count in self.counts.items() if count},
+            "problems": [finding.to_json() for finding in self.problems],
+            "notes": list(self.notes),
+        }
+
+    def __str__(self) -> str:
+        verdict = "holds each message exactly once" if self.ok else "BREAKS the law of the message"
+        quarantine = (
+            "no quarantine"
+            if self.quarantine_version is None
+            else f"quarantine rolled forward to {self.quarantine_version}"
+        )
+        lines = [
+            f"{self.table} at version {self.version} ({quarantine}) {verdict}.",
+            f"  messages {self.messages:,} = rows {self.rows:,} in the table,"
+            f" {self.quarantined_rows:,} in quarantine, {self.dead_letters:,} dead letters",
+        ]
+        if self.expected is not None:
+            lines.append(f"  sent {self.expected:,}, not yet read {self.pending:,}")
+        if self.absent_offsets:
+            lines.append(f"  offsets without a message {self.absent_offsets:,}")
+        for key, position in self.positions.items():
+            first = self.first_positions.get(key)
+            since = "" if first is None else f"from {first:,} "
+            lines.append(f"  partition {key}: {since}to {position:,}")
+        if self.epoch is not None:
+            lines.append(f"  epoch {self.epoch}")
+        for kind in get_args(FindingKind):
+            count = self.counts.get(kind, 0)
+            if count:
+                lines.append(f"  {kind}: {count:,} {_MEANING[kind]}")
+                lines += [f"    {found.text}" for found in self.problems if found.kind == kind]
+        lines += [f"  note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+    __repr__ = __str__
