@@ -1,0 +1,61 @@
+"""What people see: the snapshot, and the Python halves of the views that draw it.
+
+``MonitorWidget`` is imported on first use, so that the server extension and the command line build
+snapshots without loading ipywidgets.
+"""
+
+from typing import TYPE_CHECKING
+
+from neuralake_kernel.view.history import RateHistory, Rates
+from neuralake_kernel.view.protocol import (
+    PROTOCOL_VERSION,
+    ActionName,
+    Fault,
+    JobSnapshot,
+    JobState,
+    Operation,
+    Report,
+    ServiceSnapshot,
+    ServiceState,
+    Snapshot,
+    StackAction,
+    TableSnapshot,
+)
+from neuralake_kernel.view.reports import fault_of, read_reports
+from neuralake_kernel.view.snapshot import build_snapshot, failed_snapshot
+from neuralake_kernel.view.static_html import stable_text, static_html
+
+if TYPE_CHECKING:
+    from neuralake_kernel.view.monitor import MonitorWidget
+
+__all__ = [
+    "PROTOCOL_VERSION",
+    "ActionName",
+    "Fault",
+    "JobSnapshot",
+    "JobState",
+    "MonitorWidget",
+    "Operation",
+    "RateHistory",
+    "Rates",
+    "Report",
+    "ServiceSnapshot",
+    "ServiceState",
+    "Snapshot",
+    "StackAction",
+    "TableSnapshot",
+    "build_snapshot",
+    "failed_snapshot",
+    "fault_of",
+    "read_reports",
+    "stable_text",
+    "static_html",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "MonitorWidget":
+        from neuralake_kernel.view.monitor import MonitorWidget  # noqa: PLC0415 - loads ipywidgets
+
+        return MonitorWidget
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,101 @@
+/** The numbers behind a job's picture: positions, reasons, facts and the last minute as tables. */
+import type { JobSnapshot, Report } from "@neuralake/protocol";
+
+import { element, setText, show } from "./dom.ts";
+import type { Part } from "./dom.ts";
+import { ageText, countText, rateText, sizeText } from "./words.ts";
+
+type Row = readonly [string, string];
+
+/** A two-column table that follows its rows. */
+function pairs(caption: string, heads: Row): Part<readonly Row[]> {
+  const body = element("tbody");
+  const root = element(
+    "table",
+    { class: "nlk-pairs" },
+    element("caption", {}, caption),
+    element("thead", {}, element("tr", {}, ...heads.map((head) => element("th", { scope: "col" }, head)))),
+    body,
+  );
+  return {
+    root,
+    update(rows) {
+      show(root, rows.length > 0);
+      while (body.rows.length > rows.length) {
+        body.deleteRow(-1);
+      }
+      rows.forEach(([name, value], index) => {
+        let row = body.rows[index];
+        if (row === undefined) {
+          row = element("tr", {}, element("th", { scope: "row" }), element("td"));
+          body.append(row);
+        }
+        const [head, cell] = row.cells;
+        if (head !== undefined && cell !== undefined) {
+          setText(head, name);
+          setText(cell, value);
+        }
+      });
+    },
+  };
+}
+
+function facts(job: JobSnapshot, report: Report): Row[] {
+  return [
+    ["topic", job.topic],
+    ["epoch", countText(report.epoch)],
+    ["table version", countText(report.table_version)],
+    ["quarantine version", countText(report.quarantine_version)],
+    ["commits", countText(report.commits)],
+    ["files", countText(report.files)],
+    ["written", sizeText(report.bytes)],
+    ["worker memory", sizeText(job.rss_bytes)],
+    ["restarts", countText(job.restarts)],
+  ];
+}
+
+function lastMinute(job: JobSnapshot): Row[] {
+  const rows = new Map<number, number>();
+  for (const [seconds, rate] of job.history) {
+    rows.set(Math.ceil(seconds / 10) * 10, rate);
+  }
+  return [...rows].map(([seconds, rate]) => [seconds === 0 ? "now" : `−${ageText(-seconds)}`, rateText(rate)]);
+}
+
+/** Dead letters and quarantined rows by broken rule; there only when there are some. */
+export function reasons(): Part<JobSnapshot> {
+  const table = pairs("Quarantine by reason", ["rule", "times"]);
+  table.root.classList.add("nlk-reasons");
+  return {
+    root: table.root,
+    update(job) {
+      const found = Object.entries(job.report?.reasons ?? {}).filter(([, times]) => times > 0);
+      found.sort(([, one], [, other]) => other - one);
+      table.update(found.map(([rule, times]) => [rule, countText(times)]));
+    },
+  };
+}
+
+/** What opens under "Details". */
+export function details(): Part<JobSnapshot> {
+  const positions = pairs("Positions", ["partition", "next offset"]);
+  const known = pairs("Facts", ["what", "value"]);
+  const minute = pairs("Last minute", ["when", "rows/s"]);
+  const tables = element("div", { class: "nlk-tables" }, positions.root, known.root, minute.root);
+  const root = element("details", { class: "nlk-details" }, element("summary", {}, "Details"), tables);
+  return {
+    root,
+    update(job) {
+      const { report } = job;
+      show(root, report !== null);
+      if (report === null) {
+        return;
+      }
+      positions.update(
+        Object.entries(report.positions).map(([partition, offset]) => [partition, countText(offset)]),
+      );
+      known.update(facts(job, report));
+      minute.update(lastMinute(job));
+    },
+  };
+}
