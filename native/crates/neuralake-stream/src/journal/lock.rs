@@ -1,0 +1,71 @@
+//! Who may write to a partition.
+//!
+//! Two lock files, always taken in this order: `recovery.lock` (waited for, held for the moment of a recovery) and
+//! `writer.lock` (never waited for, held as long as a writer lives). A reader that recovers holds both, so a writer
+//! that finds `writer.lock` taken has met another writer and nothing else.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::path::Path;
+
+use super::error::{JournalError, Result};
+
+const RECOVERY: &str = "recovery.lock";
+const WRITER: &str = "writer.lock";
+
+/// Hold until dropped; the system drops it with the process.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Lock {
+    /// Wait for the lock file at `path`.
+    pub(super) fn wait(path: &Path) -> Result<Self> {
+        let file = open(path)?;
+        file.lock().map_err(JournalError::io("lock", path))?;
+        Ok(Self(file))
+    }
+
+    /// Wait until nobody recovers the partition.
+    pub(super) fn recovery(partition: &Path) -> Result<Self> {
+        Self::wait(&partition.join(RECOVERY))
+    }
+
+    /// Become the partition's lock holder; `None` if there is one.
+    pub(super) fn writer(partition: &Path) -> Result<Option<Self>> {
+        let path = partition.join(WRITER);
+        let file = open(&path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(source)) => return Err(JournalError::io("lock", &path)(source)),
+        }
+        file.set_len(0)
+            .and_then(|()| write!(&file, "{}", std::process::id()))
+            .map_err(JournalError::io("write", &path))?;
+        Ok(Some(Self(file)))
+    }
+
+    /// Keep the lock until the process ends, whatever becomes of its holder.
+    pub(super) fn keep_until_exit(self) {
+        std::mem::forget(self.0);
+    }
+}
+
+/// Who holds the writer's lock, in words.
+pub(super) fn holder(partition: &Path) -> String {
+    match std::fs::read_to_string(partition.join(WRITER)) {
+        Ok(pid) if pid.trim() == std::process::id().to_string() => "another writer in this process".to_owned(),
+        Ok(pid) if !pid.trim().is_empty() => format!("process {}", pid.trim()),
+        _ => "another writer".to_owned(),
+    }
+}
+
+fn open(path: &Path) -> Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(JournalError::io("open", path))
+}
