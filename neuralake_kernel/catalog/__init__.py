@@ -4,6 +4,7 @@ Declaring a table (`table`) starts nothing. A `Catalog` lists what a store holds
 tables for whoever asks them; `verify_table` proves that each message is held exactly once.
 """
 
+from neuralake_kernel.catalog.catalog import Catalog
 from neuralake_kernel.catalog.declaration import (
     DECLARATIONS,
     QUARANTINE_SUFFIX,
@@ -12,6 +13,7 @@ from neuralake_kernel.catalog.declaration import (
     declaration_of,
     table,
 )
+from neuralake_kernel.catalog.entry import CatalogEntry, ColumnEntry
 from neuralake_kernel.catalog.snapshot import Snapshots, TableStore, open_table, read_options
 from neuralake_kernel.catalog.verify import verify_table
 from neuralake_kernel.catalog.verify_report import Finding, FindingKind, VerifyReport
@@ -19,6 +21,9 @@ from neuralake_kernel.catalog.verify_report import Finding, FindingKind, VerifyR
 __all__ = [
     "DECLARATIONS",
     "QUARANTINE_SUFFIX",
+    "Catalog",
+    "CatalogEntry",
+    "ColumnEntry",
     "Finding",
     "FindingKind",
     "Registry",
