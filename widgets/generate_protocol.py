@@ -3,6 +3,7 @@
 ``python widgets/generate_protocol.py`` writes, ``--check`` fails where the file on disk differs.
 """
 
+import importlib
 import sys
 import types
 import typing
@@ -40,11 +41,9 @@ def comment(kind: type) -> str:
     return f"/** {(kind.__doc__ or '').strip().splitlines()[0]} */"
 
 
-def generate() -> str:
+def generate(protocol: types.ModuleType) -> str:
     """Give the whole file."""
-    from neuralake_kernel.view import protocol
-
-    names = {"ServiceState", "JobState", "ActionName"}
+    names = {"ActionName", "JobState", "OperationState", "ServiceState"}
     parts = [HEAD, f"export const PROTOCOL_VERSION = {protocol.PROTOCOL_VERSION};\n"]
     aliases = {getattr(protocol, name): name for name in sorted(names)}
     parts += [f"export type {name} = {typescript(kind)};\n" for kind, name in aliases.items()]
@@ -63,7 +62,7 @@ def generate() -> str:
 def main() -> int:
     """Write the file, or compare it."""
     sys.path.insert(0, str(ROOT))
-    text = generate()
+    text = generate(importlib.import_module("neuralake_kernel.view.protocol"))
     if "--check" not in sys.argv:
         TARGET.write_text(text, encoding="utf-8")
         return 0

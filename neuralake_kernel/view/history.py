@@ -86,7 +86,8 @@ class RateHistory:
         while track.points and track.points[0][0] < now_s - self._window_s:
             track.points.popleft()
         points = tuple((round(at_s - now_s, 1), round(rate, 1)) for at_s, rate in track.points)
-        return Rates(*(current or (None, None, None)), points)
+        rows_s, messages_s, commits_s = current or (None, None, None)
+        return Rates(rows_s, messages_s, commits_s, points)
 
     def forget(self, jobs: set[str]) -> None:
         """Drop every job that is not among ``jobs``."""

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import anywidget
 import traitlets
@@ -51,9 +51,10 @@ class MonitorWidget(anywidget.AnyWidget):
     _esm = traitlets.Unicode().tag(sync=True)
     snapshot = traitlets.Dict().tag(sync=True)
 
-    def __init__(
-        self, get_snapshot: Callable[[], Snapshot], *, interval_s: float = 0.2, **options: Any
-    ) -> None:
+    def __init__(self, get_snapshot: Callable[[], Snapshot], *, interval_s: float = 0.2) -> None:
+        # First of all: ipywidgets closes a widget whose constructor failed, too.
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
         if interval_s < _LEAST_INTERVAL_S:
             raise UsageError(
                 f"Cannot push every {interval_s} s: a widget sends at most ten times a second.",
@@ -62,9 +63,8 @@ class MonitorWidget(anywidget.AnyWidget):
             )
         self._get_snapshot = get_snapshot
         self._interval_s = interval_s
-        self._stop = threading.Event()
         self._last_good: Snapshot | None = None
-        super().__init__(snapshot=self._read(), **options)
+        super().__init__(snapshot=self._read())
         if self.comm is not None:
             self.comm.on_close(lambda _message: self.close())
         self._thread = threading.Thread(target=self._push, name="neuralake-monitor", daemon=True)
@@ -73,13 +73,13 @@ class MonitorWidget(anywidget.AnyWidget):
     def close(self) -> None:
         """End the thread and close the view; may be called twice."""
         self._stop.set()
-        if self._thread is not threading.current_thread():
+        if self._thread not in (None, threading.current_thread()):
             self._thread.join(timeout=2 * self._interval_s)
         super().close()
 
     def __repr__(self) -> str:
         """One line that two runs of a notebook share."""
-        return stable_text(self.snapshot)
+        return stable_text(self._shown)
 
     def _repr_mimebundle_(
         self, **options: Any
@@ -88,7 +88,7 @@ class MonitorWidget(anywidget.AnyWidget):
         if bundle is None:
             return None
         data, metadata = bundle
-        return {**data, "text/html": static_html(self.snapshot)}, metadata
+        return {**data, "text/html": static_html(self._shown)}, metadata
 
     @traitlets.default("_esm")
     def _read_module(self) -> str:
@@ -100,6 +100,10 @@ class MonitorWidget(anywidget.AnyWidget):
                 code="view-not-built",
                 hint="In a clone run `sh widgets/build.sh`; otherwise install the wheel again.",
             ) from None
+
+    @property
+    def _shown(self) -> Snapshot:
+        return cast("Snapshot", self.snapshot)
 
     def _read(self) -> Snapshot:
         try:
@@ -115,9 +119,9 @@ class MonitorWidget(anywidget.AnyWidget):
             now_s = time.monotonic()
             if self._stop.is_set() or self.comm is None:
                 return
-            if now_s - pushed_at_s >= _SIGN_OF_LIFE_S or _gist(snapshot) != _gist(self.snapshot):
+            if now_s - pushed_at_s >= _SIGN_OF_LIFE_S or _gist(snapshot) != _gist(self._shown):
                 pushed_at_s = now_s
-                self.snapshot = snapshot
+                self.snapshot = dict(snapshot)
 
 
 def _gist(snapshot: Snapshot) -> dict[str, Any]:

@@ -18,6 +18,7 @@ __all__ = [
     "JobSnapshot",
     "JobState",
     "Operation",
+    "OperationState",
     "Report",
     "ServiceSnapshot",
     "ServiceState",
@@ -28,8 +29,9 @@ __all__ = [
 
 PROTOCOL_VERSION: Final = 1
 
-ServiceState = Literal["starting", "ready", "backoff", "stopped", "fatal", "fenced"]
-JobState = Literal["starting", "running", "backoff", "stopped", "failed", "fenced"]
+ServiceState = Literal["starting", "ready", "backoff", "stopping", "stopped", "fatal", "fenced"]
+JobState = Literal["starting", "running", "backoff", "stopping", "stopped", "failed", "fenced"]
+OperationState = Literal["running", "done", "failed"]
 ActionName = Literal["up", "down", "restart"]
 
 
@@ -126,7 +128,7 @@ class Operation(TypedDict):
 
     action: ActionName
     name: str | None
-    state: Literal["running", "done", "failed"]
+    state: OperationState
     error: Fault | None
 
 

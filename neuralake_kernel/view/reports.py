@@ -91,7 +91,7 @@ def fault_of(value: object) -> Fault | None:
     if isinstance(value, BaseException):
         return Fault(
             code=str(getattr(value, "code", "internal")),
-            message=str(getattr(value, "message", "") or value or type(value).__name__),
+            message=str(getattr(value, "message", "")) or str(value) or type(value).__name__,
             hint=str(getattr(value, "hint", "")),
         )
     return Fault(code="internal", message=str(value), hint="")

@@ -13,7 +13,6 @@ from neuralake_kernel.view.protocol import (
     PROTOCOL_VERSION,
     JobSnapshot,
     JobState,
-    Operation,
     Report,
     ServiceSnapshot,
     ServiceState,
@@ -27,6 +26,7 @@ __all__ = ["build_snapshot", "failed_snapshot"]
 _STATE_OF_PROCESS: Mapping[ServiceState, JobState] = {
     "starting": "starting",
     "backoff": "backoff",
+    "stopping": "stopping",
     "stopped": "stopped",
     "fatal": "failed",
     "fenced": "fenced",
@@ -41,7 +41,6 @@ def build_snapshot(
     processes: Iterable[object] = (),
     reports: Mapping[str, Mapping[str, object]] | None = None,
     tables: Iterable[Mapping[str, object]] = (),
-    operation: Operation | None = None,
 ) -> Snapshot:
     """Join what the supervisor, the workers and the catalog say into one snapshot.
 
@@ -59,8 +58,6 @@ def build_snapshot(
         Worker report by job name; `read_reports` reads them.
     tables
         Mappings with ``name``, ``rows``, ``bytes`` and ``version``.
-    operation
-        What the host is doing, or last did, with the stack.
 
     Returns
     -------
@@ -79,7 +76,7 @@ def build_snapshot(
         services=[process for process in shown if process["kind"] == "service"],
         jobs=[_job(name, found[name], workers.get(name), history, now_s) for name in sorted(found)],
         tables=[_table(table) for table in tables],
-        operation=operation,
+        operation=None,
         error=None,
         updated_at=now_s,
     )
@@ -115,7 +112,7 @@ def _service(process: object) -> ServiceSnapshot:
         pid=value.get("pid"),
         restarts=int(value.get("restarts") or 0),
         started_at=seconds(value.get("started_at")),
-        endpoint=value.get("endpoint"),
+        endpoint=value.get("endpoint") or None,
         rss_bytes=None if rss_bytes is None else int(rss_bytes),
         reason=value.get("reason") or None,
     )

@@ -17,7 +17,7 @@ from neuralake_kernel.view.words import (
     state_text,
 )
 
-__all__ = ["static_html", "stable_text"]
+__all__ = ["stable_text", "static_html"]
 
 _MUTED = "color:var(--jp-ui-font-color2,#5f6368)"
 _CELL = "padding:2px 12px 2px 0;text-align:left"
@@ -33,9 +33,9 @@ def stable_text(snapshot: Snapshot) -> str:
 def static_html(snapshot: Snapshot) -> str:
     """Draw a snapshot once, as a table of services and one of jobs."""
     seen = datetime.fromtimestamp(snapshot["updated_at"], tz=UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    note = f'<span style="{_MUTED}">as of {seen}; run the cell to see it live</span>'
     parts = [
-        f"<p><strong>Neuralake</strong> {escape(snapshot['profile'])}"
-        f' <span style="{_MUTED}">as of {seen}; run the cell to see it live</span></p>',
+        f"<p><strong>Neuralake</strong> {escape(snapshot['profile'])} {note}</p>",
         _fault(snapshot["error"]),
         _services(snapshot["services"]),
         _jobs(snapshot["jobs"]),

@@ -4,12 +4,16 @@ from neuralake_kernel.view.protocol import JobState, ServiceState
 
 __all__ = ["age_text", "count_text", "rate_text", "size_text", "state_sign", "state_text"]
 
+# One sign for all that is not known.
+_UNKNOWN = "\N{EN DASH}"
+
 # Shape first: the sign tells the states apart without colour.
 _SIGNS: dict[str, str] = {
     "ready": "●",
     "running": "●",
     "starting": "◔",
     "backoff": "▲",
+    "stopping": "◔",
     "stopped": "○",
     "failed": "✕",
     "fatal": "✕",
@@ -28,19 +32,19 @@ def state_sign(state: ServiceState | JobState) -> str:
 
 
 def state_text(state: ServiceState | JobState) -> str:
-    """The word a reader sees for a state."""
+    """Give the word a reader sees for a state."""
     return _TEXTS.get(state, state)
 
 
 def count_text(value: float | None) -> str:
     """Whole number with thousands apart; a dash where it is not known."""
-    return "–" if value is None else f"{round(value):,}"
+    return _UNKNOWN if value is None else f"{round(value):,}"
 
 
 def rate_text(value: float | None, unit: str) -> str:
     """Speed per second; one decimal below ten."""
     if value is None:
-        return "–"
+        return _UNKNOWN
     figure = f"{value:.1f}" if 0 < value < 10 else f"{round(value):,}"
     return f"{figure} {unit}/s"
 
@@ -48,7 +52,7 @@ def rate_text(value: float | None, unit: str) -> str:
 def size_text(value: float | None) -> str:
     """Bytes in decimal units, three digits."""
     if value is None:
-        return "–"
+        return _UNKNOWN
     for unit in ("B", "kB", "MB", "GB"):
         if value < 999.5:
             return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
@@ -59,7 +63,7 @@ def size_text(value: float | None) -> str:
 def age_text(seconds: float | None) -> str:
     """Length of time in its largest fitting unit."""
     if seconds is None:
-        return "–"
+        return _UNKNOWN
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 120:

@@ -40,6 +40,8 @@ function judge(job: JobSnapshot, waitedS: number): Omit<Health, "facts"> {
       return { state: "fenced", word: "Fenced: a newer worker owns this table" };
     case "backoff":
       return { state: "backoff", word: `Restarting after a crash (${counted(job.restarts, "restart")})` };
+    case "stopping":
+      return { state: "stopping", word: "Stopping after a last flush" };
     case "stopped":
       return { state: "stopped", word: "Stopped" };
     case "starting":

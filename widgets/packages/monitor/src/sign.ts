@@ -34,6 +34,7 @@ const SIGNS: Readonly<Record<State, Sign>> = {
   running: { text: "running", tone: "good", shape: disc },
   fresh: { text: "fresh", tone: "good", shape: disc },
   starting: { text: "starting", tone: "busy", shape: halfRing },
+  stopping: { text: "stopping", tone: "busy", shape: halfRing },
   late: { text: "late", tone: "warn", shape: triangle },
   backoff: { text: "restarting", tone: "warn", shape: triangle },
   stopped: { text: "off", tone: "off", shape: ring },

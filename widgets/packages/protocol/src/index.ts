@@ -4,9 +4,11 @@ export const PROTOCOL_VERSION = 1;
 
 export type ActionName = "up" | "down" | "restart";
 
-export type JobState = "starting" | "running" | "backoff" | "stopped" | "failed" | "fenced";
+export type JobState = "starting" | "running" | "backoff" | "stopping" | "stopped" | "failed" | "fenced";
 
-export type ServiceState = "starting" | "ready" | "backoff" | "stopped" | "fatal" | "fenced";
+export type OperationState = "running" | "done" | "failed";
+
+export type ServiceState = "starting" | "ready" | "backoff" | "stopping" | "stopped" | "fatal" | "fenced";
 
 /** What went wrong and what the reader can do about it. */
 export interface Fault {
@@ -37,7 +39,7 @@ export interface JobSnapshot {
 export interface Operation {
   readonly action: ActionName;
   readonly name: string | null;
-  readonly state: "running" | "done" | "failed";
+  readonly state: OperationState;
   readonly error: Fault | null;
 }
 

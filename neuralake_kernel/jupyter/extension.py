@@ -1,0 +1,70 @@
+"""Hangs the workbench into a running Jupyter server."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from jupyter_server.serverapp import ServerApp
+from jupyter_server.utils import url_path_join
+from tornado.web import Application
+
+import neuralake_kernel.view
+from neuralake_kernel.jupyter.handlers import ModuleHandler, StackHandler, StatusHandler
+from neuralake_kernel.jupyter.nodelay import without_delay
+from neuralake_kernel.jupyter.stack_client import StackClient
+
+__all__ = ["add_routes", "load"]
+
+
+def load(server: ServerApp) -> None:
+    """Add routes for the workbench that the settings name, and quicken kernel websockets.
+
+    Parameters
+    ----------
+    server
+        The ``ServerApp``.
+    """
+    add_routes(server.web_app, _client_from_settings())
+    settings = server.web_app.settings
+    settings["kernel_websocket_connection_class"] = without_delay(
+        settings["kernel_websocket_connection_class"]
+    )
+
+
+def add_routes(web_app: Application, client: StackClient) -> None:
+    """Serve one workbench below ``/neuralake/``.
+
+    Parameters
+    ----------
+    web_app
+        The server's tornado application.
+    client
+        The workbench.
+    """
+    # One thread for an action of minutes, the others for polls.
+    executor = ThreadPoolExecutor(max_workers=4, thread_name_prefix="neuralake")
+    shared = {"client": client, "executor": executor}
+    base_url = web_app.settings["base_url"]
+    modules = Path(neuralake_kernel.view.__file__).parent / "static"
+    web_app.add_handlers(
+        ".*$",
+        [
+            (url_path_join(base_url, "neuralake/api/status"), StatusHandler, shared),
+            (url_path_join(base_url, "neuralake/api/stack"), StackHandler, shared),
+            (
+                url_path_join(base_url, r"neuralake/static/(.*)"),
+                ModuleHandler,
+                {"path": str(modules)},
+            ),
+        ],
+    )
+
+
+def _client_from_settings() -> StackClient:
+    from neuralake_kernel.settings import Settings
+    from neuralake_kernel.workbench import open as open_workbench
+
+    settings = Settings()
+    lab = open_workbench(profile=settings.profile, home=settings.home)
+    return StackClient(
+        settings.home, settings.profile, start_stack=lab.stack.start, stop_stack=lab.stack.stop
+    )
