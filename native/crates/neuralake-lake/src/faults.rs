@@ -1,0 +1,57 @@
+//! Named places where a test may end the process, as `kill -9` would.
+//!
+//! A plan is a file of lines `point nth`. Each process takes the first line for itself, so that one plan describes
+//! the deaths of a supervised worker over many lives. Without a plan a point costs one load.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// Every named point, in the order a flush passes them.
+pub const POINTS: [&str; 10] = [
+    "after_epoch_commit",
+    "after_first_positions",
+    "before_upload",
+    "after_reject_upload",
+    "after_upload",
+    "before_log_put",
+    "after_log_put",
+    "before_roll_forward",
+    "after_roll_forward",
+    "before_checkpoint",
+];
+
+/// The one death this process is to die, if any.
+#[derive(Debug, Default)]
+pub struct Faults {
+    point: String,
+    remaining: AtomicI64,
+}
+
+impl Faults {
+    /// Take the first line of the plan; no file or no line means no death.
+    #[must_use]
+    pub fn from_plan(path: Option<&Path>) -> Self {
+        let Some(path) = path else { return Self::default() };
+        let Ok(text) = fs::read_to_string(path) else { return Self::default() };
+        let mut lines = text.lines();
+        let Some((point, nth)) = lines.next().and_then(|line| line.split_once(' ')) else {
+            return Self::default();
+        };
+        let Ok(nth) = nth.trim().parse() else { return Self::default() };
+        let rest: String = lines.flat_map(|line| [line, "\n"]).collect();
+        if fs::write(path, rest).is_err() {
+            return Self::default();
+        }
+        Self { point: point.to_owned(), remaining: AtomicI64::new(nth) }
+    }
+
+    /// Pass a named point; the process ends here when it is the planned one for the planned time.
+    pub fn pass(&self, point: &str) {
+        if self.point == point && self.remaining.fetch_sub(1, Ordering::SeqCst) == 1 {
+            let own = rustix::process::getpid();
+            // SIGKILL cannot be caught: nothing is flushed, no destructor runs.
+            let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
+        }
+    }
+}

@@ -1,0 +1,524 @@
+//! A Delta table under our hand: open or create, look up positions, stage files, commit, checkpoint.
+//!
+//! A commit is a function of the very snapshot it is built on: `commit` takes a closure that is asked again, with
+//! the new snapshot, after every lost race. Nothing is listed or replayed between two commits of a lone writer: the
+//! snapshot after a commit is made from the commit itself, and what it recorded is remembered.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StructArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use delta_kernel::engine::arrow_conversion::TryIntoKernel;
+use delta_kernel::engine::arrow_data::ArrowEngineData;
+use delta_kernel::schema::StructType;
+use delta_kernel::transaction::create_table::create_table;
+use delta_kernel::transaction::{BoundWriteContext, CommitResult, UpdateTableOperation};
+use delta_kernel::{FileMeta, KernelError, Snapshot, SnapshotRef};
+use delta_kernel_default_engine::executor::tokio::TokioMultiThreadExecutor;
+use delta_kernel_default_engine::parquet::DataFileMetadata;
+use delta_kernel_default_engine::stats::collect_stats;
+use delta_kernel_default_engine::{DefaultEngine, DefaultEngineBuilder, build_add_file_metadata};
+use url::Url;
+use uuid::Uuid;
+
+use crate::commit::{ConditionalPut, Outcome, jittered};
+use crate::log::{NamedFile, Provenance};
+use crate::store::Store;
+use crate::{Faults, LakeError, parquet};
+
+const ENGINE_INFO: &str = concat!("neuralake/", env!("CARGO_PKG_VERSION"));
+/// A snapshot confirmed longer ago than this is listed anew before anything is uploaded.
+const RELIST_AFTER_S: u64 = 300;
+/// Past this age of the snapshot a commit concludes nothing: clean-up may have passed it by.
+const CONCLUDE_WITHIN_S: u64 = 600;
+
+/// A data file that is uploaded and waits for its commit.
+#[derive(Debug, Clone)]
+pub struct DataFile {
+    /// What the log will say of it.
+    pub named: NamedFile,
+    stats: StructArray,
+}
+
+impl DataFile {
+    /// A file known by name only, as roll-forward meets it.
+    #[must_use]
+    pub fn from_named(named: NamedFile) -> Self {
+        let rows: ArrayRef = Arc::new(Int64Array::from(vec![named.rows]));
+        let stats = StructArray::from(vec![(Arc::new(Field::new("numRecords", DataType::Int64, true)), rows)]);
+        Self { named, stats }
+    }
+}
+
+/// What one commit is to hold.
+#[derive(Debug, Default)]
+pub struct Draft {
+    /// Files to add.
+    pub files: Vec<DataFile>,
+    /// Application transactions to record.
+    pub txns: Vec<(String, i64)>,
+    /// Who commits, and the rejects named beside the rows.
+    pub provenance: Provenance,
+}
+
+/// The snapshot a commit is built on, as a precondition sees it.
+pub trait TableView {
+    /// Version of the snapshot.
+    fn version(&self) -> u64;
+
+    /// Version recorded for an application id.
+    ///
+    /// # Errors
+    /// `Log` when the log cannot be read.
+    fn txn(&mut self, application: &str) -> Result<Option<i64>, LakeError>;
+}
+
+/// One open table.
+pub struct Table {
+    store: Arc<dyn Store>,
+    engine: Arc<DefaultEngine<TokioMultiThreadExecutor>>,
+    root: Url,
+    log: Url,
+    faults: Arc<Faults>,
+    snapshot: SnapshotRef,
+    txns: HashMap<String, Option<i64>>,
+    context: BoundWriteContext,
+    confirmed_at_s: u64,
+}
+
+impl TableView for Table {
+    fn version(&self) -> u64 {
+        self.snapshot.version()
+    }
+
+    fn txn(&mut self, application: &str) -> Result<Option<i64>, LakeError> {
+        if let Some(known) = self.txns.get(application) {
+            return Ok(*known);
+        }
+        let found = self
+            .snapshot
+            .get_app_id_version(application, self.engine.as_ref())
+            .map_err(|e| log_error(&self.root, &e))?;
+        self.txns.insert(application.to_owned(), found);
+        Ok(found)
+    }
+}
+
+impl Table {
+    /// Open the table `name`, or create it with these columns.
+    ///
+    /// # Errors
+    /// `TableMismatch` when it exists with other columns, else what the store or the log say.
+    pub fn open_or_create(
+        store: &Arc<dyn Store>,
+        name: &str,
+        schema: &Schema,
+        statistics: &[String],
+        faults: &Arc<Faults>,
+    ) -> Result<Self, LakeError> {
+        let (root, engine) = Self::parts(store, name)?;
+        let expected: StructType =
+            schema.try_into_kernel().map_err(|e: arrow::error::ArrowError| LakeError::Encode(e.to_string()))?;
+        let snapshot = match read_snapshot(&root, &engine)? {
+            Some(snapshot) => snapshot,
+            None => {
+                Self::create(store, &root, &engine, &expected, statistics, faults)?;
+                read_snapshot(&root, &engine)?.ok_or_else(|| LakeError::Log {
+                    table: root.to_string(),
+                    reason: "its first version is there, but no snapshot can be read".to_owned(),
+                })?
+            }
+        };
+        let table = Self::from_snapshot(store, root, engine, snapshot, faults)?;
+        table.check_columns(&expected)?;
+        Ok(table)
+    }
+
+    /// Open the table `name` if it exists.
+    ///
+    /// # Errors
+    /// What the store or the log say.
+    pub fn open(store: &Arc<dyn Store>, name: &str, faults: &Arc<Faults>) -> Result<Option<Self>, LakeError> {
+        let (root, engine) = Self::parts(store, name)?;
+        match read_snapshot(&root, &engine)? {
+            Some(snapshot) => Self::from_snapshot(store, root, engine, snapshot, faults).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Address of the table.
+    #[must_use]
+    pub fn root(&self) -> &Url {
+        &self.root
+    }
+
+    /// Identity of the table, given at its creation.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.snapshot.table_configuration().metadata().id().to_owned()
+    }
+
+    /// Read the newest snapshot from the store.
+    ///
+    /// # Errors
+    /// What the store or the log say.
+    pub fn refresh(&mut self) -> Result<(), LakeError> {
+        let snapshot = read_snapshot(&self.root, &self.engine)?
+            .ok_or_else(|| LakeError::Log { table: self.root.to_string(), reason: "the table is gone".to_owned() })?;
+        self.store.confirm(&self.log)?;
+        self.adopt(snapshot);
+        self.txns.clear();
+        Ok(())
+    }
+
+    /// List anew when the snapshot is old, before files are uploaded for a commit.
+    ///
+    /// # Errors
+    /// As `refresh`.
+    pub fn ensure_fresh(&mut self) -> Result<(), LakeError> {
+        if boot_s().saturating_sub(self.confirmed_at_s) > RELIST_AFTER_S { self.refresh() } else { Ok(()) }
+    }
+
+    /// Encode a batch and upload it under a fresh name. It joins the table only by a commit.
+    ///
+    /// # Errors
+    /// `Encode`, or what the store says.
+    pub fn stage(&self, batch: &RecordBatch) -> Result<DataFile, LakeError> {
+        let stats = collect_stats(batch, self.context.stats_columns(), self.context.physical_data_schema())
+            .map_err(|e| LakeError::Encode(e.to_string()))?;
+        let bytes = parquet::encode(batch)?;
+        let path = format!("{}.parquet", Uuid::now_v7());
+        let size = bytes.len() as u64;
+        self.store.put(&self.join(&path)?, bytes)?;
+        let rows = i64::try_from(batch.num_rows()).unwrap_or(i64::MAX);
+        Ok(DataFile { named: NamedFile { path, size, rows, modified_ms: unix_ms() }, stats })
+    }
+
+    /// Commit what `build` drafts for the snapshot at hand, and ask it again after every lost race.
+    ///
+    /// `build` checks its preconditions and returns `None` when nothing is left to do. Returns whether a commit was
+    /// made.
+    ///
+    /// # Errors
+    /// What `build` says; `InDoubt` when it cannot be learned whether the commit landed; `Contended` when others
+    /// keep winning until the deadline.
+    pub fn commit(
+        &mut self,
+        deadline: Duration,
+        build: &mut dyn FnMut(&mut dyn TableView) -> Result<Option<Draft>, LakeError>,
+    ) -> Result<bool, LakeError> {
+        let started = Instant::now();
+        let mut pause = Duration::from_millis(2);
+        loop {
+            let Some(draft) = build(self)? else { return Ok(false) };
+            if self.attempt(draft, deadline)? {
+                return Ok(true);
+            }
+            if started.elapsed() > deadline {
+                return Err(LakeError::Contended {
+                    table: self.root.to_string(),
+                    waited_s: started.elapsed().as_secs(),
+                });
+            }
+            self.refresh()?;
+            std::thread::sleep(jittered(pause));
+            pause = (pause * 2).min(Duration::from_millis(500));
+        }
+    }
+
+    /// What the commit of one version says about itself; `None` when another program made it.
+    ///
+    /// # Errors
+    /// `Log` when the version is not there any more.
+    pub fn provenance(&self, version: u64) -> Result<Option<Provenance>, LakeError> {
+        let commit = self.store.get(&self.log_file(version)?)?.ok_or_else(|| LakeError::Log {
+            table: self.root.to_string(),
+            reason: format!("version {version} was cleaned from the log before its rejects were rolled forward"),
+        })?;
+        Ok(Provenance::find(&commit))
+    }
+
+    /// Write a checkpoint of the snapshot at hand and read it back, so that opening stays fast.
+    ///
+    /// # Errors
+    /// `Log` when it cannot be written, or when what was written does not open.
+    pub fn checkpoint(&mut self) -> Result<(), LakeError> {
+        self.faults.pass("before_checkpoint");
+        let version = self.snapshot.version();
+        self.snapshot.checkpoint(self.engine.as_ref(), None).map_err(|e| log_error(&self.root, &e))?;
+        // Reading it back also drops the long tail of commits that the held snapshot carries.
+        self.refresh()?;
+        if self.snapshot.version() < version {
+            return Err(LakeError::Log {
+                table: self.root.to_string(),
+                reason: format!("the checkpoint of version {version} reads back as {}", self.snapshot.version()),
+            });
+        }
+        Ok(())
+    }
+
+    /// Passes a named fault point of this table's process.
+    pub fn pass(&self, point: &str) {
+        self.faults.pass(point);
+    }
+
+    /// One attempt; true when the version is ours, false when another's commit stands there.
+    fn attempt(&mut self, mut draft: Draft, deadline: Duration) -> Result<bool, LakeError> {
+        if boot_s().saturating_sub(self.confirmed_at_s) > CONCLUDE_WITHIN_S {
+            return Err(self.too_old());
+        }
+        draft.provenance.commit_id = Uuid::new_v4().to_string();
+        let outcome = Arc::new(Mutex::new(Outcome::Open));
+        let committer = self.committer(&draft.provenance.commit_id, deadline, &outcome);
+        let info = draft.provenance.to_batch()?;
+        let info_schema: StructType = info
+            .schema()
+            .as_ref()
+            .try_into_kernel()
+            .map_err(|e: arrow::error::ArrowError| LakeError::Encode(e.to_string()))?;
+        let failed = |e: KernelError| log_error(&self.root, &e);
+        let mut transaction = Arc::clone(&self.snapshot)
+            .update_table(UpdateTableOperation::StreamingUpdate, ENGINE_INFO, true)
+            .with_commit_info(Box::new(ArrowEngineData::new(info)), Arc::new(info_schema))
+            .build(self.engine.as_ref(), committer)
+            .map_err(failed)?;
+        for (application, version) in &draft.txns {
+            transaction = transaction.with_transaction_id(application.clone(), *version);
+        }
+        for file in &draft.files {
+            let meta = FileMeta::new(self.join(&file.named.path)?, file.named.modified_ms, file.named.size);
+            let add = build_add_file_metadata(DataFileMetadata::new(meta, file.stats.clone()), &self.context)
+                .map_err(failed)?;
+            transaction.add_files(add);
+        }
+        let result = transaction.commit(self.engine.as_ref());
+        if boot_s().saturating_sub(self.confirmed_at_s) > CONCLUDE_WITHIN_S {
+            return Err(self.too_old());
+        }
+        let outcome = outcome.lock().map(|mut slot| std::mem::take(&mut *slot)).unwrap_or_default();
+        match (outcome, result) {
+            (Outcome::Failed(error), _) => Err(error),
+            (Outcome::Landed(_), Ok(CommitResult::Committed(done))) if done.post_commit_snapshot().is_some() => {
+                if let Some(snapshot) = done.post_commit_snapshot() {
+                    self.adopt(Arc::clone(snapshot));
+                }
+                self.txns.extend(draft.txns.into_iter().map(|(application, version)| (application, Some(version))));
+                Ok(true)
+            }
+            // Landed, but the reader could not go on from the commit: what landed stays landed.
+            (Outcome::Landed(_), _) => self.refresh().map(|()| true),
+            (Outcome::Open, Ok(CommitResult::Conflicted(_))) => Ok(false),
+            (Outcome::Open, Ok(_)) => {
+                Err(LakeError::Log { table: self.root.to_string(), reason: "the commit was never tried".to_owned() })
+            }
+            (Outcome::Open, Err(e)) => Err(log_error(&self.root, &e)),
+        }
+    }
+
+    fn too_old(&self) -> LakeError {
+        LakeError::InDoubt {
+            table: self.root.to_string(),
+            version: self.snapshot.version() + 1,
+            waited_s: boot_s().saturating_sub(self.confirmed_at_s),
+            reason: "the snapshot is too old to conclude anything from it (was the machine asleep?)".to_owned(),
+        }
+    }
+
+    fn committer(&self, commit_id: &str, deadline: Duration, outcome: &Arc<Mutex<Outcome>>) -> Box<ConditionalPut> {
+        committer(&self.store, &self.root, commit_id, deadline, &self.faults, outcome)
+    }
+
+    fn adopt(&mut self, snapshot: SnapshotRef) {
+        self.snapshot = snapshot;
+        self.confirmed_at_s = boot_s();
+    }
+
+    fn join(&self, path: &str) -> Result<Url, LakeError> {
+        self.root.join(path).map_err(|e| LakeError::Log { table: self.root.to_string(), reason: e.to_string() })
+    }
+
+    fn log_file(&self, version: u64) -> Result<Url, LakeError> {
+        self.join(&format!("_delta_log/{version:020}.json"))
+    }
+
+    fn check_columns(&self, expected: &StructType) -> Result<(), LakeError> {
+        let found = self.snapshot.schema();
+        let describe = |schema: &StructType| -> Vec<String> {
+            schema
+                .fields()
+                .map(|f| format!("{} {}{}", f.name(), f.data_type(), if f.is_nullable() { "" } else { " not null" }))
+                .collect()
+        };
+        let (found, expected) = (describe(&found), describe(expected));
+        if found == expected {
+            return Ok(());
+        }
+        let only = |a: &[String], b: &[String]| -> String {
+            let rest: Vec<&str> = a.iter().filter(|x| !b.contains(x)).map(String::as_str).collect();
+            if rest.is_empty() { "nothing".to_owned() } else { rest.join(", ") }
+        };
+        Err(LakeError::TableMismatch {
+            table: self.root.to_string(),
+            reason: format!(
+                "its columns are not the declared ones: the table alone has {}, the declaration alone has {}",
+                only(&found, &expected),
+                only(&expected, &found)
+            ),
+        })
+    }
+
+    fn parts(
+        store: &Arc<dyn Store>,
+        name: &str,
+    ) -> Result<(Url, Arc<DefaultEngine<TokioMultiThreadExecutor>>), LakeError> {
+        let root = store
+            .root()
+            .join(&format!("{name}/"))
+            .map_err(|e| LakeError::StoreInvalid { uri: store.root().to_string(), reason: e.to_string() })?;
+        let executor = TokioMultiThreadExecutor::new(store.runtime().handle().clone());
+        let engine = DefaultEngineBuilder::new(store.objects()).with_task_executor(Arc::new(executor)).build();
+        Ok((root, Arc::new(engine)))
+    }
+
+    fn create(
+        store: &Arc<dyn Store>,
+        root: &Url,
+        engine: &Arc<DefaultEngine<TokioMultiThreadExecutor>>,
+        schema: &StructType,
+        statistics: &[String],
+        faults: &Arc<Faults>,
+    ) -> Result<(), LakeError> {
+        store.make_root(root)?;
+        let outcome = Arc::new(Mutex::new(Outcome::Open));
+        let provenance = Provenance { commit_id: Uuid::new_v4().to_string(), ..Provenance::default() };
+        let committer = committer(store, root, &provenance.commit_id, Duration::from_secs(30), faults, &outcome);
+        let info = provenance.to_batch()?;
+        let info_schema: StructType = info
+            .schema()
+            .as_ref()
+            .try_into_kernel()
+            .map_err(|e: arrow::error::ArrowError| LakeError::Encode(e.to_string()))?;
+        let columns = statistics.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(",");
+        let created = create_table(root.as_str(), Arc::new(schema.clone()), ENGINE_INFO, false)
+            .with_table_properties([
+                ("delta.enableExpiredLogCleanup", "false"),
+                ("delta.dataSkippingStatsColumns", columns.as_str()),
+            ])
+            .with_commit_info(Box::new(ArrowEngineData::new(info)), Arc::new(info_schema))
+            .build(engine.as_ref(), committer)
+            .and_then(|transaction| transaction.commit(engine.as_ref()));
+        match (outcome.lock().map(|mut slot| std::mem::take(&mut *slot)).unwrap_or_default(), created) {
+            (Outcome::Failed(error), _) => Err(error),
+            // Created by us, or by another who was faster: the columns are compared next.
+            (Outcome::Landed(_), _) | (_, Ok(_) | Err(KernelError::TableAlreadyExistsAtPath(_))) => Ok(()),
+            (_, Err(e)) => Err(log_error(root, &e)),
+        }
+    }
+
+    fn from_snapshot(
+        store: &Arc<dyn Store>,
+        root: Url,
+        engine: Arc<DefaultEngine<TokioMultiThreadExecutor>>,
+        snapshot: SnapshotRef,
+        faults: &Arc<Faults>,
+    ) -> Result<Self, LakeError> {
+        let log =
+            root.join("_delta_log/").map_err(|e| LakeError::Log { table: root.to_string(), reason: e.to_string() })?;
+        store.confirm(&log)?;
+        let outcome = Arc::new(Mutex::new(Outcome::Open));
+        let never = committer(store, &root, "", Duration::ZERO, faults, &outcome);
+        let context = Arc::clone(&snapshot)
+            .update_table(UpdateTableOperation::StreamingUpdate, ENGINE_INFO, true)
+            .build(engine.as_ref(), never)
+            .and_then(|transaction| transaction.write_state())
+            .and_then(|state| state.write_context_builder().build())
+            .map_err(|e| log_error(&root, &e))?;
+        Ok(Self {
+            store: Arc::clone(store),
+            engine,
+            root,
+            log,
+            faults: Arc::clone(faults),
+            snapshot,
+            txns: HashMap::new(),
+            context,
+            confirmed_at_s: boot_s(),
+        })
+    }
+}
+
+impl std::fmt::Debug for Table {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Table")
+            .field("root", &self.root.as_str())
+            .field("version", &self.version())
+            .finish_non_exhaustive()
+    }
+}
+
+fn committer(
+    store: &Arc<dyn Store>,
+    root: &Url,
+    commit_id: &str,
+    deadline: Duration,
+    faults: &Arc<Faults>,
+    outcome: &Arc<Mutex<Outcome>>,
+) -> Box<ConditionalPut> {
+    Box::new(ConditionalPut {
+        store: Arc::clone(store),
+        table: root.to_string(),
+        commit_id: commit_id.to_owned(),
+        deadline,
+        faults: Arc::clone(faults),
+        outcome: Arc::clone(outcome),
+    })
+}
+
+fn read_snapshot(
+    root: &Url,
+    engine: &Arc<DefaultEngine<TokioMultiThreadExecutor>>,
+) -> Result<Option<SnapshotRef>, LakeError> {
+    match Snapshot::builder_for(root.as_str()).build(engine.as_ref()) {
+        Ok(snapshot) => Ok(Some(snapshot)),
+        Err(e) if is_absent(&e) => Ok(None),
+        Err(e) => Err(log_error(root, &e)),
+    }
+}
+
+/// Whether the error says that there is no table, as the reader words it for each kind of store.
+fn is_absent(error: &KernelError) -> bool {
+    match error {
+        KernelError::FileNotFound(_) | KernelError::MissingVersion(_) => true,
+        KernelError::Backtraced { source, .. } => is_absent(source),
+        KernelError::InvalidTableLocation(_) => true,
+        _ => false,
+    }
+}
+
+fn log_error(root: &Url, error: &KernelError) -> LakeError {
+    match error {
+        KernelError::ObjectStore(e) => {
+            LakeError::StoreUnreachable { action: "read the log of", path: root.to_string(), reason: e.to_string() }
+        }
+        KernelError::Backtraced { source, .. } => log_error(root, source),
+        other => LakeError::Log { table: root.to_string(), reason: other.to_string() },
+    }
+}
+
+/// Seconds since boot, time asleep included.
+fn boot_s() -> u64 {
+    let now = rustix::time::clock_gettime(BOOT_CLOCK);
+    u64::try_from(now.tv_sec).unwrap_or(0)
+}
+
+#[cfg(target_os = "linux")]
+const BOOT_CLOCK: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+// The monotonic clock of macOS counts suspend.
+#[cfg(not(target_os = "linux"))]
+const BOOT_CLOCK: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
+
+fn unix_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,203 @@
+//! The law of commits, on a store that lies about them.
+
+mod shaky;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{Int64Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use neuralake_lake::log::{NamedFile, Provenance};
+use neuralake_lake::quarantine::roll_forward;
+use neuralake_lake::store::{self, Store};
+use neuralake_lake::{Draft, Faults, LakeError, StoreSpec, Table, TableView};
+use shaky::{Lie, ShakyStore};
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+fn columns() -> Schema {
+    Schema::new(vec![Field::new("n", DataType::Int64, false), Field::new("s", DataType::Utf8, true)])
+}
+
+fn rows(from: i64, count: i64) -> RecordBatch {
+    let numbers: Vec<i64> = (from..from + count).collect();
+    let texts: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+    RecordBatch::try_new(
+        Arc::new(columns()),
+        vec![Arc::new(Int64Array::from(numbers)), Arc::new(StringArray::from(texts))],
+    )
+    .unwrap()
+}
+
+fn local(directory: &tempfile::TempDir) -> Arc<dyn Store> {
+    let spec = serde_json::json!({ "uri": format!("file://{}", directory.path().display()) });
+    store::open(&serde_json::from_value::<StoreSpec>(spec).unwrap()).unwrap()
+}
+
+fn table(store: &Arc<dyn Store>, name: &str) -> Table {
+    Table::open_or_create(store, name, &columns(), &["n".to_owned()], &Arc::default()).unwrap()
+}
+
+fn append(table: &mut Table, from: i64) -> Result<bool, LakeError> {
+    let file = table.stage(&rows(from, 10)).unwrap();
+    table.commit(DEADLINE, &mut |_| {
+        Ok(Some(Draft { files: vec![file.clone()], txns: vec![("job".to_owned(), from)], ..Draft::default() }))
+    })
+}
+
+#[test]
+fn a_commit_is_remembered_and_read_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = local(&directory);
+    store::probe(&store).unwrap();
+    let mut first = table(&store, "t");
+    assert_eq!(first.version(), 0);
+    assert!(append(&mut first, 7).unwrap());
+    let mut second = table(&store, "t");
+    assert_eq!((second.version(), second.txn("job").unwrap(), second.txn("other").unwrap()), (1, Some(7), None));
+    assert_eq!(second.id(), first.id());
+    assert!(Table::open(&store, "absent", &Arc::default()).unwrap().is_none());
+}
+
+#[test]
+fn every_lie_of_the_store_is_settled_by_the_commit_id() {
+    for lie in [Lie::LandedSaysExists, Lie::LandedSaysFailed, Lie::AbsentSaysExists, Lie::AbsentSaysFailed] {
+        let directory = tempfile::tempdir().unwrap();
+        let shaky = Arc::new(ShakyStore::new(local(&directory)));
+        let store: Arc<dyn Store> = shaky.clone();
+        let mut writer = table(&store, "t");
+        shaky.lie_once(lie);
+        assert!(append(&mut writer, 1).unwrap(), "{lie:?}");
+        assert_eq!(writer.version(), 1, "{lie:?}: one commit, one version");
+        let tried = shaky.tried.lock().unwrap();
+        assert!(tried.iter().all(|put| put == &tried[0]), "{lie:?}: the same version with the same bytes");
+        let expected = if matches!(lie, Lie::LandedSaysExists | Lie::LandedSaysFailed) { 1 } else { 2 };
+        assert_eq!(tried.len(), expected, "{lie:?}");
+    }
+}
+
+#[test]
+fn a_lost_race_asks_the_precondition_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = local(&directory);
+    let (mut ours, mut theirs) = (table(&store, "t"), table(&store, "t"));
+    assert!(append(&mut theirs, 1).unwrap());
+    let mut seen = Vec::new();
+    let result = ours.commit(DEADLINE, &mut |view: &mut dyn TableView| {
+        seen.push((view.version(), view.txn("job")?));
+        let found = view.txn("job")?.unwrap_or(0);
+        if found != 0 {
+            return Err(LakeError::Fenced { table: "t".to_owned(), own: 0, found });
+        }
+        Ok(Some(Draft { txns: vec![("job".to_owned(), 9)], ..Draft::default() }))
+    });
+    assert!(matches!(result, Err(LakeError::Fenced { found: 1, .. })), "{result:?}");
+    assert_eq!(seen, [(0, None), (1, Some(1))]);
+}
+
+#[test]
+fn two_starts_at_once_get_different_epochs() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = local(&directory);
+    drop(table(&store, "t"));
+    let mut epochs: Vec<i64> = std::thread::scope(|scope| {
+        let starts: Vec<_> = (0..8)
+            .map(|_| {
+                let store = Arc::clone(&store);
+                scope.spawn(move || {
+                    let mut table = table(&store, "t");
+                    let mut epoch = 0;
+                    table
+                        .commit(DEADLINE, &mut |view: &mut dyn TableView| {
+                            epoch = view.txn("t/epoch")?.unwrap_or(0) + 1;
+                            Ok(Some(Draft { txns: vec![("t/epoch".to_owned(), epoch)], ..Draft::default() }))
+                        })
+                        .unwrap();
+                    epoch
+                })
+            })
+            .collect();
+        starts.into_iter().map(|start| start.join().unwrap()).collect()
+    });
+    epochs.sort_unstable();
+    assert_eq!(epochs, (1..=8).collect::<Vec<_>>());
+}
+
+#[test]
+fn other_columns_are_a_named_mismatch() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = local(&directory);
+    drop(table(&store, "t"));
+    let other = Schema::new(vec![Field::new("n", DataType::Float64, false), Field::new("s", DataType::Utf8, true)]);
+    let error = Table::open_or_create(&store, "t", &other, &[], &Arc::default()).unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, LakeError::TableMismatch { .. }), "{text}");
+    assert!(text.contains("n long not null") && text.contains("n double not null"), "{text}");
+}
+
+#[test]
+fn a_checkpoint_keeps_what_was_committed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = local(&directory);
+    let mut writer = table(&store, "t");
+    for n in 1..=12 {
+        append(&mut writer, n).unwrap();
+    }
+    writer.checkpoint().unwrap();
+    append(&mut writer, 13).unwrap();
+    assert!(directory.path().join("t/_delta_log/_last_checkpoint").exists());
+    let mut reader = table(&store, "t");
+    assert_eq!((reader.version(), reader.txn("job").unwrap()), (13, Some(13)));
+}
+
+fn decide(main: &mut Table, files: &[&str]) {
+    let quarantine = files
+        .iter()
+        .map(|path| NamedFile { path: (*path).to_owned(), size: 1, rows: 1, modified_ms: 0 })
+        .collect::<Vec<_>>();
+    main.commit(DEADLINE, &mut |_| {
+        let provenance = Provenance { quarantine: quarantine.clone(), ..Provenance::default() };
+        Ok(Some(Draft { provenance, ..Draft::default() }))
+    })
+    .unwrap();
+}
+
+#[test]
+fn roll_forward_adds_each_named_file_once_and_may_run_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = local(&directory);
+    let (mut main, mut quarantine) = (table(&store, "t"), table(&store, "t__quarantine"));
+    decide(&mut main, &["a", "b"]);
+    decide(&mut main, &[]);
+    decide(&mut main, &["c"]);
+    assert!(roll_forward(&main, &mut quarantine, DEADLINE, true).unwrap());
+    assert!(!roll_forward(&main, &mut quarantine, DEADLINE, true).unwrap());
+    // Another process, with an older picture of the quarantine, rolls forward too.
+    let mut other = table(&store, "t__quarantine");
+    decide(&mut main, &["d"]);
+    assert!(roll_forward(&main, &mut quarantine, DEADLINE, true).unwrap());
+    assert!(!roll_forward(&main, &mut other, DEADLINE, false).unwrap());
+    let added: Vec<String> = (1..=quarantine.version())
+        .flat_map(|version| {
+            let path = directory.path().join(format!("t__quarantine/_delta_log/{version:020}.json"));
+            let text = std::fs::read_to_string(path).unwrap();
+            text.lines()
+                .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+                .filter_map(|action| Some(action.get("add")?.get("path")?.as_str()?.to_owned()))
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(added, ["a", "b", "c", "d"]);
+    assert_eq!(quarantine.txn(&main.id()).unwrap(), Some(4));
+}
+
+#[test]
+fn a_plan_of_deaths_is_taken_line_by_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let plan = directory.path().join("plan");
+    std::fs::write(&plan, "after_upload 3\nafter_log_put 1\n").unwrap();
+    let faults = Faults::from_plan(Some(&plan));
+    faults.pass("after_upload");
+    faults.pass("after_log_put");
+    assert_eq!(std::fs::read_to_string(&plan).unwrap(), "after_log_put 1\n");
+}
