@@ -6,15 +6,28 @@ supervisor, and says where the store and the broker are (:class:`StoreSpec`, :cl
 """
 
 from neuralake_kernel.stack.client import Supervisor
+from neuralake_kernel.stack.doctor import DoctorFinding, DoctorReport
 from neuralake_kernel.stack.endpoint import BrokerSpec, StoreSpec
+from neuralake_kernel.stack.install import TOOLS, StackProgress, ensure_tool
+from neuralake_kernel.stack.spark import SparkSpec
 from neuralake_kernel.stack.spec import ProcessSpec, ProcessStatus, ReadyProbe, RestartPolicy
+from neuralake_kernel.stack.stack import Stack, StackPolicy, StackStatus
 
 __all__ = [
+    "TOOLS",
     "BrokerSpec",
+    "DoctorFinding",
+    "DoctorReport",
     "ProcessSpec",
     "ProcessStatus",
     "ReadyProbe",
     "RestartPolicy",
+    "SparkSpec",
+    "Stack",
+    "StackPolicy",
+    "StackProgress",
+    "StackStatus",
     "StoreSpec",
     "Supervisor",
+    "ensure_tool",
 ]

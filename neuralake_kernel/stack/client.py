@@ -99,6 +99,13 @@ class Supervisor:
             return tuple(_as_status(entry) for entry in self._recorded().values())
         return tuple(ProcessStatus.from_json(value) for value in self._call("status", {}))
 
+    def recorded(self) -> tuple[ProcessStatus, ...]:
+        """What every recorded process is doing, or was last known to do; starts and brings back nothing."""
+        answer = self._exchange("status", {}, answer_s=_ANSWER_S)
+        if answer is not None and answer["ok"]:
+            return tuple(ProcessStatus.from_json(value) for value in answer["value"])
+        return tuple(_as_status(entry) for entry in self._recorded().values())
+
     def find(self, name: str) -> ProcessStatus | None:
         """Look one process up by its name; None when there is none."""
         return next((status for status in self.status() if status.name == name), None)

@@ -7,6 +7,7 @@ process (:mod:`neuralake_kernel.stack.lifeline`) holds one end of a pipe and kil
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,6 +76,9 @@ def spawn(
         lifeline = lifeline or Lifeline()
         passed = (lifeline.read_end,)
         argv = [sys.executable, "-m", "neuralake_kernel.stack.lifeline", str(lifeline.read_end), *argv]
+    if spec.scratch:
+        shutil.rmtree(spec.scratch, ignore_errors=True)
+        Path(spec.scratch).mkdir(parents=True)
     output = open_log(log)
     try:
         return subprocess.Popen(  # noqa: S603 - the argv is a recorded spec's

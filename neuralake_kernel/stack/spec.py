@@ -84,6 +84,8 @@ class ProcessSpec:
         Exit codes after which it stays down, and the state each one means.
     endpoint
         Address shown to people; without a secret.
+    scratch
+        Folder emptied before each start, for a program that leaves files behind when it is killed; none when empty.
     """
 
     name: str
@@ -96,6 +98,7 @@ class ProcessSpec:
     restart: RestartPolicy = RestartPolicy()
     final_exit_codes: Mapping[int, str] = field(default_factory=lambda: dict(FINAL_EXIT_CODES))
     endpoint: str = ""
+    scratch: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot become a process or a log file name."""
@@ -124,6 +127,7 @@ class ProcessSpec:
             },
             "final_exit_codes": {str(code): state for code, state in self.final_exit_codes.items()},
             "endpoint": self.endpoint,
+            "scratch": self.scratch,
         }
 
     @classmethod
@@ -141,6 +145,7 @@ class ProcessSpec:
             restart=RestartPolicy(**value["restart"]),
             final_exit_codes={int(code): state for code, state in value["final_exit_codes"].items()},
             endpoint=value["endpoint"],
+            scratch=value["scratch"],
         )
 
 
