@@ -16,6 +16,8 @@ PROFILE = "--release"
 
 def develop() -> None:
     """Install the project into the environment, its Python files where they stand."""
+    if not (NATIVE / "crates" / "neuralake-py").is_dir():
+        return
     mark = fingerprint([*_rust(), *PROJECT, *_shared()])
     module = PACKAGE / "_native.abi3.so"
     if is_fresh("native", mark, [module, BIN / "neuralake"]):

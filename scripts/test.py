@@ -110,7 +110,8 @@ def prepare() -> None:
     installation = start_tool_installation()
     try:
         setup.project()
-        native.wheel()
+        if TOOLS:
+            native.wheel()
         browser.provide()
         await_tools(installation)
     finally:
