@@ -80,8 +80,9 @@ def complaint(program: Program) -> str | None:
     if done.returncode != 0:
         first = said.strip().splitlines()[:1]
         return f"{program.name} does not run ({''.join(first)}): {program.how}"
-    found = re.search(r"(\d+(?:\.\d+)+|\d+)", said)
-    version = tuple(int(part) for part in found.group(1).split(".")) if found else ()
+    # The dotted form first: Maven writes colour codes before its version.
+    found = re.search(r"\d+(?:\.\d+)+", said) or re.search(r"\d+", said)
+    version = tuple(int(part) for part in found.group().split(".")) if found else ()
     if version < program.oldest:
         wanted = ".".join(map(str, program.oldest))
         have = ".".join(map(str, version))
