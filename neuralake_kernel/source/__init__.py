@@ -1,0 +1,59 @@
+"""Recordings, topics and the way from one to the other.
+
+``read`` opens a recording and ``replay`` streams it into a topic; a ``Producer`` sends messages to
+Kafka or to the journal; ``create_topic``, ``end_offsets``, ``topic_incarnation`` and
+``is_caught_up`` tell what a topic is and how far it goes.
+
+Importing this package loads no reader, no engine and no plotting library: each is imported by the
+call that needs it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from neuralake_kernel.source.broker import Broker
+from neuralake_kernel.source.caught_up import is_caught_up
+from neuralake_kernel.source.produce import Producer, open_producer
+from neuralake_kernel.source.read import read
+from neuralake_kernel.source.recording import Recording
+from neuralake_kernel.source.replay import ReplayHandle, replay
+from neuralake_kernel.source.report import PartitionRange, ReplayReport
+from neuralake_kernel.source.signal import Annotation, Arrival, Channel, Gap, Quality, StartTime
+from neuralake_kernel.source.topic import create_topic, end_offsets, topic_incarnation
+
+if TYPE_CHECKING:
+    from neuralake_kernel.source.journal import JournalProducer
+    from neuralake_kernel.source.kafka import KafkaProducer
+
+__all__ = [
+    "Annotation",
+    "Arrival",
+    "Broker",
+    "Channel",
+    "Gap",
+    "JournalProducer",
+    "KafkaProducer",
+    "PartitionRange",
+    "Producer",
+    "Quality",
+    "Recording",
+    "ReplayHandle",
+    "ReplayReport",
+    "StartTime",
+    "create_topic",
+    "end_offsets",
+    "is_caught_up",
+    "open_producer",
+    "read",
+    "replay",
+    "topic_incarnation",
+]
+
+_LAZY = {"JournalProducer": "journal", "KafkaProducer": "kafka"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

@@ -1,0 +1,81 @@
+"""What a source needs to know of a broker, and the way to reach one.
+
+Only ``reach`` tells Kafka and the journal apart; all else speaks to a ``Driver``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from neuralake_kernel.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from neuralake_kernel.source.produce import Producer
+
+__all__ = ["Broker", "Driver", "reach"]
+
+
+class Broker(Protocol):
+    """A broker to reach; the stack's ``BrokerSpec`` is one."""
+
+    @property
+    def kind(self) -> str:
+        """``"journal"`` or ``"kafka"``."""
+
+    @property
+    def directory(self) -> Path | None:
+        """Folder of the journal; None for Kafka."""
+
+    @property
+    def options(self) -> Mapping[str, str]:
+        """Client options by their librdkafka names; empty for the journal."""
+
+
+class Driver(Protocol):
+    """What every kind of broker can do with its topics."""
+
+    def create_topic(self, topic: str, partitions: int) -> str:
+        """Make a topic or find it made; returns its incarnation."""
+
+    def incarnation(self, topic: str) -> str:
+        """Tell one life of a topic from the next."""
+
+    def offsets(self, topic: str) -> dict[int, tuple[int, int]]:
+        """First offset held, and the offset after the last message, of each partition."""
+
+    def is_read(self, topic: str, places: Mapping[int, int]) -> bool:
+        """Tell whether a read-committed reader at the places meets the end before a message."""
+
+    def open_producer(self, topic: str) -> Producer:
+        """Open a producer on a topic."""
+
+
+def reach(broker: Broker) -> Driver:
+    """Choose the driver of a broker; nothing is asked of the broker yet.
+
+    Parameters
+    ----------
+    broker
+        A journal with a folder, or Kafka with ``bootstrap.servers``.
+
+    Raises
+    ------
+    UsageError
+        It is neither.
+    """
+    if broker.kind == "journal" and broker.directory is not None:
+        from neuralake_kernel.source.journal import JournalDriver
+
+        return JournalDriver(str(broker.directory))
+    if broker.kind == "kafka" and broker.options.get("bootstrap.servers"):
+        from neuralake_kernel.source.kafka import KafkaDriver
+
+        return KafkaDriver(broker.options)
+    msg = (
+        f"Cannot reach a broker of kind {broker.kind!r}: "
+        "expected a journal with a folder, or Kafka with bootstrap.servers."
+    )
+    raise UsageError(msg, hint="Use lab.broker, or BrokerSpec of neuralake_kernel.stack.")

@@ -1,0 +1,109 @@
+"""The journal behind the source's protocols, by the native module."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from neuralake_kernel import _bridge
+from neuralake_kernel.source.produce import Closing, Ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["JournalDriver", "JournalProducer"]
+
+
+class JournalDriver:
+    """Topics of one journal.
+
+    Parameters
+    ----------
+    directory
+        The journal's folder.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+
+    def create_topic(self, topic: str, partitions: int) -> str:
+        """Make a topic or find it made; returns its uuid."""
+        return str(_bridge.journal_create_topic(self._directory, topic, partitions))
+
+    def incarnation(self, topic: str) -> str:
+        """Give the topic's uuid."""
+        return str(_bridge.journal_describe(self._directory, topic)[0])
+
+    def offsets(self, topic: str) -> dict[int, tuple[int, int]]:
+        """Give first and next synced offset of each partition."""
+        places = _bridge.journal_describe(self._directory, topic)[1]
+        return {partition: (first, end) for partition, first, end in sorted(places)}
+
+    def is_read(self, topic: str, places: Mapping[int, int]) -> bool:
+        """Tell whether a reader at the places meets the end before a message."""
+        return all(
+            len(pa.record_batch(_bridge.journal_read(self._directory, topic, partition, place, 1))) == 0
+            for partition, place in places.items()
+        )
+
+    def open_producer(self, topic: str) -> JournalProducer:
+        """Open a producer on a topic."""
+        return JournalProducer(self._directory, topic)
+
+
+class JournalProducer(Closing):
+    """Appends to a topic of the journal; each ``send`` is one append and durable when it returns.
+
+    Parameters
+    ----------
+    directory
+        The journal's folder.
+    topic
+        An existing topic.
+
+    Raises
+    ------
+    SourceError
+        ``journal-locked``: another producer holds the partition.
+    """
+
+    def __init__(self, directory: str, topic: str) -> None:
+        self._directory = directory
+        self._topic = topic
+        self._writers: dict[int, Any] = {}
+        self._acked = Ranges()
+
+    def send(
+        self,
+        values: Sequence[bytes] | pa.BinaryArray,
+        partition: int = 0,
+        *,
+        key: bytes | None = None,  # noqa: ARG002 - the journal keeps no keys
+    ) -> None:
+        """Append messages; the journal keeps no keys."""
+        array = values if isinstance(values, pa.Array) else pa.array(values, pa.binary())
+        if len(array) == 0:
+            return
+        first, end = self._writer(partition).append(array)
+        self._acked.add(partition, first, end)
+
+    def flush(self) -> int:
+        """Messages acked since the producer was opened; there is nothing to wait for."""
+        return self._acked.count
+
+    @property
+    def ranges(self) -> Mapping[int, Sequence[tuple[int, int]]]:
+        """Offsets acked so far, per partition, as ascending half-open ranges."""
+        return self._acked.by_partition
+
+    def close(self) -> None:
+        """Release the partitions' locks; may be called twice."""
+        while self._writers:
+            _, writer = self._writers.popitem()
+            writer.close()
+
+    def _writer(self, partition: int) -> Any:  # noqa: ANN401 - typed in _native.pyi
+        if partition not in self._writers:
+            self._writers[partition] = _bridge.JournalWriter(self._directory, self._topic, partition)
+        return self._writers[partition]

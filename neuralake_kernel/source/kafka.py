@@ -1,0 +1,306 @@
+"""Kafka behind the source's protocols, by confluent-kafka.
+
+Clients stay quiet while the broker is away: what matters reaches the caller as an error of the
+call.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from confluent_kafka import (
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka import Producer as Client
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+
+from neuralake_kernel.errors import SourceError, UsageError
+from neuralake_kernel.source.produce import Closing, Ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from concurrent.futures import Future
+
+    import pyarrow as pa
+    from confluent_kafka import Message
+
+__all__ = ["KafkaDriver", "KafkaProducer"]
+
+T = TypeVar("T")
+ANSWER_TIMEOUT_S = 15.0
+# Long enough for a broker that was killed and comes back (12 s at worst), short enough to tell a
+# person that it is gone.
+DELIVERY_TIMEOUT_MS = 60_000
+STEP_S = 0.2
+MISSING = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - librdkafka's own name, as those below
+    KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
+}
+AWAY = {
+    KafkaError._TRANSPORT,  # noqa: SLF001
+    KafkaError._TIMED_OUT,  # noqa: SLF001
+    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+    KafkaError._MSG_TIMED_OUT,  # noqa: SLF001
+}
+END = KafkaError._PARTITION_EOF  # noqa: SLF001
+
+
+class KafkaDriver:
+    """Topics of one Kafka.
+
+    Parameters
+    ----------
+    options
+        Client options by their librdkafka names.
+    """
+
+    def __init__(self, options: Mapping[str, str]) -> None:
+        self._options = client_options(options)
+        self._where = str(options.get("bootstrap.servers", "no address"))
+
+    def create_topic(self, topic: str, partitions: int) -> str:
+        """Make a topic or find it made; returns its topic id."""
+        admin, tried = AdminClient(self._options), f"make topic {topic!r}"
+        wanted = NewTopic(topic, num_partitions=partitions, replication_factor=-1)
+        futures = admin.create_topics([wanted], request_timeout=ANSWER_TIMEOUT_S, operation_timeout=ANSWER_TIMEOUT_S)
+        try:
+            futures[topic].result()
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise self.refused(error.args[0], tried) from error
+        found = len(self._described_with_patience(admin, topic).partitions)
+        if found != partitions:
+            msg = f"Cannot {tried} with {partitions} partitions: it exists with {found}."
+            hint = f"Ask for {found} partitions, or choose another name."
+            raise SourceError(msg, code="topic-exists", hint=hint)
+        return self.incarnation(topic)
+
+    def incarnation(self, topic: str) -> str:
+        """Give the topic id as Kafka prints it."""
+        return str(self._describe(AdminClient(self._options), topic).topic_id)
+
+    def offsets(self, topic: str) -> dict[int, tuple[int, int]]:
+        """Give first offset and high watermark of each partition."""
+        admin = AdminClient(self._options)
+        places = [TopicPartition(topic, info.id) for info in self._describe(admin, topic).partitions]
+        first = self._listed(admin, places, OffsetSpec.earliest())
+        end = self._listed(admin, places, OffsetSpec.latest())
+        return {partition: (first[partition], end[partition]) for partition in sorted(end)}
+
+    def is_read(self, topic: str, places: Mapping[int, int]) -> bool:
+        """Tell whether a read-committed consumer at the places meets the end before a message."""
+        consumer = Consumer(
+            self._options
+            | {
+                # librdkafka wants a group even where partitions are assigned by hand; nothing is
+                # ever committed to it.
+                "group.id": "neuralake-caught-up",
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+                "auto.offset.reset": "error",
+            }
+        )
+        try:
+            consumer.assign([TopicPartition(topic, number, place) for number, place in places.items()])
+            return self._reach_end(consumer, topic, set(places))
+        finally:
+            consumer.close()
+
+    def open_producer(self, topic: str) -> KafkaProducer:
+        """Open a producer on a topic."""
+        return KafkaProducer(self, topic)
+
+    def client(self, options: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the stubs are incomplete
+        """Open a producing client; ``options`` are defaults, the driver's own win."""
+        promises = {"enable.idempotence": True, "acks": "all"}
+        return Client(dict(options) | self._options | promises)
+
+    def refused(self, error: KafkaError, tried: str) -> SourceError:
+        """Build the error of a broker that answered no, or did not answer."""
+        if error.code() in MISSING:
+            return SourceError(
+                f"Cannot {tried}: the broker at {self._where} has no such topic or partition.",
+                code="topic-missing",
+                hint="Make it with create_topic(broker, topic), or start a job on its table.",
+            )
+        if error.code() in AWAY:
+            return self._away(tried, error.str())
+        return SourceError(
+            f"Cannot {tried}: the broker answered {error.name()}, {error.str()}.",
+            code="broker-refused",
+            hint="Look at `neuralake logs kafka`.",
+            retryable=error.retriable(),
+        )
+
+    def _away(self, tried: str, found: str) -> SourceError:
+        return SourceError(
+            f"Cannot {tried}: the broker at {self._where} does not answer ({found}).",
+            code="broker-away",
+            hint="`neuralake status` tells whether Kafka runs, lab.stack.start() starts it; "
+            "wrong credentials look the same.",
+            context={"broker": self._where},
+            retryable=True,
+        )
+
+    def _reach_end(self, consumer: Consumer, topic: str, left: set[int]) -> bool:
+        tried = f"read topic {topic!r}"
+        deadline = time.monotonic() + ANSWER_TIMEOUT_S
+        while left:
+            message = consumer.poll(0.1)
+            if message is None:
+                if time.monotonic() > deadline:
+                    raise self._away(tried, f"waited {ANSWER_TIMEOUT_S:g} s")
+                continue
+            error = message.error()
+            if error is None:
+                return False
+            if error.code() != END:
+                raise self.refused(error, tried)
+            left.discard(message.partition() or 0)
+        return True
+
+    def _listed(self, admin: AdminClient, places: list[TopicPartition], spec: OffsetSpec) -> dict[int, int]:
+        futures = admin.list_offsets(
+            dict.fromkeys(places, spec),
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=ANSWER_TIMEOUT_S,
+        )
+        tried = "measure topics"
+        return {place.partition: int(self._answer(future, tried).offset) for place, future in futures.items()}
+
+    def _described_with_patience(self, admin: AdminClient, topic: str) -> Any:  # noqa: ANN401 - the stubs are incomplete
+        """Describe a topic just made: the answer may come before the broker's own view of it."""
+        deadline = time.monotonic() + ANSWER_TIMEOUT_S
+        while True:
+            try:
+                return self._describe(admin, topic)
+            except SourceError as error:
+                if error.code != "topic-missing" or time.monotonic() > deadline:
+                    raise
+            admin.poll(0.05)
+
+    def _describe(self, admin: AdminClient, topic: str) -> Any:  # noqa: ANN401 - the stubs are incomplete
+        futures = admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_TIMEOUT_S)
+        return self._answer(futures[topic], f"describe topic {topic!r}")
+
+    def _answer(self, future: Future[T], tried: str) -> Any:  # noqa: ANN401 - the stubs are incomplete
+        try:
+            return future.result()
+        except KafkaException as error:
+            raise self.refused(error.args[0], tried) from error
+
+
+def client_options(options: Mapping[str, str]) -> dict[str, Any]:
+    """Options of a client that stays quiet while the broker is away, and is back soon after it."""
+    quiet: dict[str, Any] = {
+        "log_level": 0,
+        "reconnect.backoff.ms": 100,
+        "reconnect.backoff.max.ms": 1000,
+        # Without a callback librdkafka prints each broken connection.
+        "error_cb": lambda _error: None,
+    }
+    return quiet | dict(options)
+
+
+class KafkaProducer(Closing):
+    """Idempotent producer with ``acks=all``.
+
+    Parameters
+    ----------
+    driver
+        The Kafka; its options may set anything but idempotence and acks.
+    topic
+        An existing topic.
+    compression
+        ``"none"`` or ``"lz4"``.
+
+    Raises
+    ------
+    SourceError
+        From ``send`` and ``flush``: ``broker-away``, ``topic-missing``, ``broker-refused``.
+    """
+
+    def __init__(self, driver: KafkaDriver, topic: str, *, compression: str = "none") -> None:
+        self._driver = driver
+        self._topic = topic
+        defaults = {"linger.ms": 5, "message.timeout.ms": DELIVERY_TIMEOUT_MS}
+        self._client: Any = driver.client(defaults | {"compression.type": compression})
+        self._acked = Ranges()
+        self._error: KafkaError | None = None
+
+    def send(
+        self,
+        values: Sequence[bytes] | pa.BinaryArray,
+        partition: int = 0,
+        *,
+        key: bytes | None = None,
+    ) -> None:
+        """Queue messages; waits while librdkafka's queue is full."""
+        client = self._open_client()
+        for value in values if isinstance(values, list | tuple) else values.to_pylist():
+            while True:
+                try:
+                    client.produce(
+                        self._topic,
+                        value=value,
+                        key=key,
+                        partition=partition,
+                        on_delivery=self._delivered,
+                    )
+                    break
+                except BufferError:
+                    client.poll(STEP_S)
+                    self._raise_failed()
+        client.poll(0)
+        self._raise_failed()
+
+    def flush(self) -> int:
+        """Wait until every queued message is acked or has failed."""
+        client = self._open_client()
+        # In steps, for a flush without end would hold back the interrupt of a cell.
+        while client.flush(STEP_S) > 0:
+            self._raise_failed()
+        self._raise_failed()
+        return self._acked.count
+
+    @property
+    def ranges(self) -> Mapping[int, Sequence[tuple[int, int]]]:
+        """Offsets acked so far, per partition, as ascending half-open ranges."""
+        return self._acked.by_partition
+
+    def close(self) -> None:
+        """Wait for queued messages, unless a delivery has failed; may be called twice."""
+        client, self._client = self._client, None
+        if client is None:
+            return
+        if self._error is not None:
+            client.purge()
+        while client.flush(STEP_S) > 0 and self._error is None:
+            pass
+
+    def _open_client(self) -> Any:  # noqa: ANN401 - the stubs are incomplete
+        if self._client is None:
+            msg = f"Cannot send to {self._topic!r}: this producer is closed."
+            raise UsageError(msg, hint="Open another one.")
+        return self._client
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._error = self._error or error
+            return
+        partition, offset = message.partition(), message.offset()
+        if partition is not None and offset is not None:
+            self._acked.add(partition, offset, offset + 1)
+
+    def _raise_failed(self) -> None:
+        if self._error is not None:
+            raise self._driver.refused(self._error, f"deliver to topic {self._topic!r}")
