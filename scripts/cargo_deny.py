@@ -5,6 +5,7 @@ Advisories are not asked here: they need a network and change without us.
 """
 
 import shutil
+import tempfile
 
 from scripts.places import NATIVE, environment, tools
 from scripts.steps import StepError, captured, run, timed
@@ -35,6 +36,8 @@ def program() -> str:
     built = root / "bin" / "cargo-deny"
     if not built.exists():
         with timed("cargo-deny (once, about 5 minutes)"):
-            where = ("--root", root, "--version", VERSION)
-            run(["cargo", "install", "cargo-deny", "--locked", "--quiet", *where, *CHEAP])
+            # A folder of its own, for the project's would be locked for as long as this takes.
+            with tempfile.TemporaryDirectory(prefix="cargo-deny-") as work:
+                where = ("--version", VERSION, "--root", root, "--target-dir", work)
+                run(["cargo", "install", "cargo-deny", "--locked", "--quiet", *where, *CHEAP])
     return str(built)
