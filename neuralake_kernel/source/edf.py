@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyedflib
@@ -91,21 +91,20 @@ class EdfReader:
         """Samples of one channel in the whole file."""
         return self._n_samples[channel.index]
 
-    def block(self, channels: Sequence[Channel], first: int, last: int, units: Units) -> NDArray[np.generic]:
+    def block(self, channels: Sequence[Channel], first: int, last: int, units: Units) -> NDArray[Any]:
         """Samples ``[first, last)``, shape (time, channel): counts, or physical values computed from them."""
-        counts = np.empty(
-            (last - first, len(channels)),
-            dtype=np.int16 if self._layout.bytes_per_sample == 2 else np.int32,
-        )
+        width = np.int16 if self._layout.bytes_per_sample == 2 else np.int32
+        counts: NDArray[Any] = np.empty((last - first, len(channels)), dtype=width)
         with self._open() as file:
             for place, channel in enumerate(channels):
                 counts[:, place] = file.readSignal(channel.index, first, last - first, digital=True)
         if units == "counts":
             return counts
         gains = np.array([channel.gain_to_unit for channel in channels])
-        return counts * gains + np.array([channel.offset_to_unit for channel in channels])
+        physical: NDArray[Any] = counts * gains + np.array([channel.offset_to_unit for channel in channels])
+        return physical
 
-    def row_columns(self, first: int, last: int, rate_hz: float) -> dict[str, NDArray[np.generic]]:
+    def row_columns(self, first: int, last: int, rate_hz: float) -> dict[str, NDArray[Any]]:
         """``sample_index`` and ``event_time``, the start stamp plus the sample clock."""
         index = np.arange(first, last, dtype=np.int64)
         origin_us = _epoch_us(self.start.time)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import pyarrow as pa
 from confluent_kafka import (
     Consumer,
     IsolationLevel,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from concurrent.futures import Future
 
-    import pyarrow as pa
     from confluent_kafka import Message
 
 __all__ = ["KafkaDriver", "KafkaProducer"]
@@ -73,8 +73,8 @@ class KafkaDriver:
         try:
             futures[topic].result()
         except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise self.refused(error.args[0], tried) from error
+            if kafka_error(error).code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise self.refused(kafka_error(error), tried) from error
         found = len(self._described_with_patience(admin, topic).partitions)
         if found != partitions:
             msg = f"Cannot {tried} with {partitions} partitions: it exists with {found}."
@@ -196,7 +196,13 @@ class KafkaDriver:
         try:
             return future.result()
         except KafkaException as error:
-            raise self.refused(error.args[0], tried) from error
+            raise self.refused(kafka_error(error), tried) from error
+
+
+def kafka_error(error: KafkaException) -> KafkaError:
+    """Take the code and its text out of an exception, which carries them as its one argument."""
+    found = error.args[0]
+    return found if isinstance(found, KafkaError) else KafkaError(KafkaError.UNKNOWN, str(found))
 
 
 def client_options(options: Mapping[str, str]) -> dict[str, Any]:
@@ -246,7 +252,7 @@ class KafkaProducer(Closing):
     ) -> None:
         """Queue messages; waits while librdkafka's queue is full."""
         client = self._open_client()
-        for value in values if isinstance(values, list | tuple) else values.to_pylist():
+        for value in values if isinstance(values, list | tuple) else pa.array(values).to_pylist():
             while True:
                 try:
                     client.produce(

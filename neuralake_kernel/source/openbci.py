@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -91,7 +91,8 @@ class OpenbciReader:
     def gaps(self) -> tuple[Gap, ...]:
         """Jumps of the packet counter and silences of a second or more."""
         # A loss of whole rounds of the counter is invisible to it; the silence then tells.
-        missing = (np.diff(self._packet.astype(np.int64)) - 1) % COUNTER_LENGTH
+        steps: NDArray[np.int64] = np.diff(self._packet.astype(np.int64))
+        missing = (steps - 1) % COUNTER_LENGTH
         silence_s = np.diff(self._arrival_us) / 1e6
         places = np.flatnonzero((missing > 0) | (silence_s >= SILENCE_S))
         return tuple(Gap(int(place) + 1, int(missing[place]), float(silence_s[place])) for place in places)
@@ -100,14 +101,14 @@ class OpenbciReader:
         """Packets in the whole log; every channel has one sample in each."""
         return len(self._packet)
 
-    def block(self, channels: Sequence[Channel], first: int, last: int, units: Units) -> NDArray[np.generic]:  # noqa: ARG002 - has one
+    def block(self, channels: Sequence[Channel], first: int, last: int, units: Units) -> NDArray[Any]:  # noqa: ARG002 - has one
         """Samples ``[first, last)`` in uV or g, shape (time, channel)."""
         columns = [
             self._frame.get_column(f"c{channel.index}").slice(first, last - first).to_numpy() for channel in channels
         ]
         return np.stack(columns, axis=1)
 
-    def row_columns(self, first: int, last: int, rate_hz: float) -> dict[str, NDArray[np.generic]]:  # noqa: ARG002 - timed by the host
+    def row_columns(self, first: int, last: int, rate_hz: float) -> dict[str, NDArray[Any]]:  # noqa: ARG002 - timed by the host
         """``packet`` (the board's counter) and ``event_time`` (arrival at the host)."""
         return {"packet": self._packet[first:last], "event_time": self._arrival_us[first:last]}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -60,11 +60,12 @@ def longest_run(claims: NDArray[np.bool_]) -> int:
     return int((edges[1::2] - edges[::2]).max(initial=0))
 
 
-def _still(trace: NDArray[np.generic]) -> NDArray[np.bool_]:
-    return trace[1:] == trace[:-1]
+def _still(trace: NDArray[Any]) -> NDArray[np.bool_]:
+    still: NDArray[np.bool_] = trace[1:] == trace[:-1]
+    return still
 
 
-def _is_clipped(trace: NDArray[np.generic], channel: Channel) -> bool:
+def _is_clipped(trace: NDArray[Any], channel: Channel) -> bool:
     if channel.limits is not None:
         low, high = channel.limits
     elif channel.digital_min is not None and channel.digital_max is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from neuralake_kernel.errors import UsageError
 from neuralake_kernel.source.signal import sample_at
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import numpy as np
     import polars as pl
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
@@ -77,10 +76,10 @@ class Reader(Protocol):
     def n_samples(self, channel: Channel) -> int:
         """Samples of one channel in the whole file."""
 
-    def block(self, channels: Sequence[Channel], first: int, last: int, units: Units) -> NDArray[np.generic]:
+    def block(self, channels: Sequence[Channel], first: int, last: int, units: Units) -> NDArray[Any]:
         """Samples ``[first, last)`` of channels of one rate, shape (time, channel)."""
 
-    def row_columns(self, first: int, last: int, rate_hz: float) -> dict[str, NDArray[np.generic]]:
+    def row_columns(self, first: int, last: int, rate_hz: float) -> dict[str, NDArray[Any]]:
         """Columns beside the channels, ``event_time`` (us since epoch, UTC, int64) among them."""
 
 
@@ -177,7 +176,7 @@ class Recording:
         stop: float | None = None,
         channels: Sequence[str] | None = None,
         units: Units = "physical",
-    ) -> NDArray[np.generic]:
+    ) -> NDArray[Any]:
         """Samples of a window as one array.
 
         Parameters

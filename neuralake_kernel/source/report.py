@@ -53,8 +53,8 @@ class ReplayReport:
         )
         return (
             f"Replay of {self.session} into {self.topic}: {self.state}, "
-            f"{self.messages_sent:,} of {self.messages_total:,} messages sent, {self.acked:,} acked, {self.bytes_sent / 1e6:.1f} MB in {self.seconds:.1f} s"
-            + (f" (offsets {places})" if places else "")
+            f"{self.messages_sent:,} of {self.messages_total:,} messages sent, {self.acked:,} acked, "
+            f"{self.bytes_sent / 1e6:.1f} MB in {self.seconds:.1f} s" + (f" (offsets {places})" if places else "")
         )
 
 

@@ -21,7 +21,7 @@ __all__ = ["html", "text"]
 
 SHOWN_NAMES = 6
 SHOWN_TRACES = 8
-SHOWN_S = 6.0
+SHOWN_S = 4.0
 WIDTH, LEFT, RIGHT, ROW, TOP, BOTTOM = 900, 64, 60, 30, 18, 22
 INK = "var(--jp-ui-font-color1, currentColor)"
 FAINT = "var(--jp-ui-font-color2, currentColor)"
@@ -67,7 +67,7 @@ def html(recording: Recording) -> str:
         f'<div style="color:{INK};font-family:var(--jp-ui-font-family, sans-serif)">'
         f'<div style="margin:4px 0"><b>{escape(recording.path.name)}</b> '
         f'<span style="color:{FAINT}">{escape(recording.format)}</span></div>'
-        f'<table style="border-collapse:collapse;font-size:0.92em">{rows}</table>'
+        f'<table style="border-collapse:collapse;color:inherit;font-size:0.92em">{rows}</table>'
         f"{_picture(recording)}</div>"
     )
 
@@ -139,7 +139,7 @@ def _picture(recording: Recording) -> str:
         start=0.0,
         stop=stop,
         channels=names,
-        pixels=width,
+        pixels=width // 2,
         band_hz=recording.display_band_hz,
     )
     height = TOP + ROW * len(names) + BOTTOM

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -106,7 +106,7 @@ def traces(
     by_name = {channel.name: channel for channel in recording.channels}
     chosen = tuple(by_name[name] for name in channels)
     centred = samples - np.median(samples, axis=0)
-    step = nice(float(np.median(np.percentile(centred, 99.5, axis=0) - np.percentile(centred, 0.5, axis=0))) * 0.8)
+    step = nice(float(np.median(np.percentile(centred, 99.5, axis=0) - np.percentile(centred, 0.5, axis=0))) * 0.7)
     rate_hz = chosen[0].rate_hz
     first = sample_at(start, rate_hz)
     places, thinned = envelope(centred, pixels)
@@ -146,7 +146,7 @@ def _banded(
     return band_pass(wide, rate_hz=rate_hz, low_hz=low_hz, high_hz=high_hz)[skip : skip + len(wanted)]
 
 
-def band_pass(samples: NDArray[np.generic], *, rate_hz: float, low_hz: float, high_hz: float) -> NDArray[np.float64]:
+def band_pass(samples: NDArray[Any], *, rate_hz: float, low_hz: float, high_hz: float) -> NDArray[np.float64]:
     """Keep the frequencies of a band, without delay; for the eye, not for analysis.
 
     Parameters
@@ -174,7 +174,7 @@ def band_pass(samples: NDArray[np.generic], *, rate_hz: float, low_hz: float, hi
     return np.fft.irfft(spectrum * gain[:, None], n=len(mirrored), axis=0)[:count]
 
 
-def _edge(frequencies_hz: NDArray[np.float64], at_hz: float) -> NDArray[np.float64]:
+def _edge(frequencies_hz: NDArray[Any], at_hz: float) -> NDArray[Any]:
     """Gain rising from 0 to 1 around a frequency, as half a cosine."""
     place = np.clip((frequencies_hz - 0.8 * at_hz) / (0.4 * at_hz), 0.0, 1.0)
     return 0.5 - 0.5 * np.cos(np.pi * place)
@@ -208,11 +208,11 @@ def envelope(samples: NDArray[np.float64], pixels: int) -> tuple[NDArray[np.floa
 
 
 def nice(value: float) -> float:
-    """Smallest of 1, 2, 5 times a power of ten that is at least ``value``; 1 where it is not positive."""
+    """Smallest of 1, 2, 3, 5 times a power of ten that is at least ``value``; 1 where it is not positive."""
     if not (value > 0 and math.isfinite(value)):
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= value * (1 - 1e-9))
+    return next(factor * power for factor in (1, 2, 3, 5, 10) if factor * power >= value * (1 - 1e-9))
 
 
 def shown_unit(unit: str) -> str:
