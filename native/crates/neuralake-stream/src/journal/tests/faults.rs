@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 
 use tempfile::tempdir;
 
@@ -135,10 +135,11 @@ fn a_full_disk_takes_the_batch_back_and_the_writer_goes_on() {
         assert_eq!((error.code(), error.is_retryable()), ("journal-io", true));
         assert_eq!(watermarks(&topic, 0).unwrap(), (0, 5));
         until_failure.store(usize::MAX, Ordering::Relaxed);
-        assert_eq!(append(&mut writer, &values(5..40)).unwrap(), 5..40);
+        // Shorter than what failed, so that anything left of it would stand behind.
+        assert_eq!(append(&mut writer, &values(5..7)).unwrap(), 5..7);
         writer.close();
         fs::remove_file(topic.partition_directory(0).join("synced")).unwrap();
-        assert_eq!(read_values(&topic).unwrap(), values(0..40));
+        assert_eq!(read_values(&topic).unwrap(), values(0..7));
     }
 }
 
@@ -171,6 +172,28 @@ fn an_end_that_cannot_be_published_is_published_by_the_next_holder() {
     writer.close();
     assert_eq!(watermarks(&topic, 0).unwrap(), (0, 9));
     assert_eq!(read_values(&topic).unwrap(), values(0..9));
+}
+
+#[test]
+fn a_writer_never_takes_a_recovering_reader_for_a_writer() {
+    let home = tempdir().unwrap();
+    let topic = Topic::create(home.path(), TOPIC, 1).unwrap();
+    for round in 0..40 {
+        // Without a mark both must recover, and both want the lock.
+        let _ = fs::remove_file(topic.partition_directory(0).join("synced"));
+        let start = Barrier::new(3);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    start.wait();
+                    assert!((round..=round + 1).contains(&watermarks(&topic, 0).unwrap().1));
+                });
+            }
+            start.wait();
+            append(&mut Writer::open(&topic, 0, small()).unwrap(), &values(round..round + 1)).unwrap();
+        });
+    }
+    assert_eq!(read_values(&topic).unwrap(), values(0..40));
 }
 
 /// Copies of the journal as a kill at each write and sync would leave it.
