@@ -35,9 +35,8 @@ def program() -> str:
     root = tools() / f"cargo-deny-{VERSION}"
     built = root / "bin" / "cargo-deny"
     if not built.exists():
-        with timed("cargo-deny (once, about 5 minutes)"):
-            # A folder of its own, for the project's would be locked for as long as this takes.
-            with tempfile.TemporaryDirectory(prefix="cargo-deny-") as work:
-                where = ("--version", VERSION, "--root", root, "--target-dir", work)
-                run(["cargo", "install", "cargo-deny", "--locked", "--quiet", *where, *CHEAP])
+        # A build folder of its own, for the project's would be locked for as long as this takes.
+        with timed("cargo-deny (once, 2 to 5 minutes)"), tempfile.TemporaryDirectory() as work:
+            where = ("--version", VERSION, "--root", root, "--target-dir", work)
+            run(["cargo", "install", "cargo-deny", "--locked", "--quiet", *where, *CHEAP])
     return str(built)

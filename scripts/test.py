@@ -18,8 +18,6 @@ from scripts.programs import BUILD_PROGRAMS, STACK_PROGRAMS, require
 from scripts.steps import Outcome, StepError, say, stop, summary, timed
 
 RESULTS = BUILD / "tests"
-TOOLS = ()
-INSTALL = "import sys; from neuralake_kernel.stack import ensure_tool\nfor t in sys.argv[1:]: ensure_tool(t)"
 NO_TESTS = 5  # pytest's exit code for an empty selection
 
 
@@ -63,7 +61,7 @@ def start_tool_installation() -> subprocess.Popen[bytes]:
     RESULTS.mkdir(parents=True, exist_ok=True)
     with (RESULTS / "tools.log").open("wb") as log:
         return subprocess.Popen(
-            [PYTHON, "-c", INSTALL, *TOOLS],
+            [PYTHON, "-m", "scripts.tools"],
             cwd=ROOT,
             env=environment(),
             stdin=subprocess.DEVNULL,
@@ -110,8 +108,7 @@ def prepare() -> None:
     installation = start_tool_installation()
     try:
         setup.project()
-        if TOOLS:
-            native.wheel()
+        native.wheel()
         browser.provide()
         await_tools(installation)
     finally:
