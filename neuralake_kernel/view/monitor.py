@@ -82,7 +82,7 @@ class MonitorWidget(anywidget.AnyWidget):
         return stable_text(self._shown)
 
     def _repr_mimebundle_(
-        self, **options: Any
+        self, **options: dict[Any, Any]
     ) -> tuple[dict[str, Any], dict[str, Any]] | None:  # None: the widget was closed
         bundle = super()._repr_mimebundle_(**options)
         if bundle is None:
