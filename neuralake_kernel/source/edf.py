@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["EdfReader"]
 
 FIXED_HEADER_BYTES = 256
+FETCH = "Fetch the file again from where it came."
 TO_UV = {"v": 1e6, "mv": 1e3, "uv": 1.0, "µv": 1.0, "μv": 1.0, "nv": 1e-3}
 KNOWN_TYPES = ("EEG", "ECOG", "SEEG", "ECG", "EOG", "EMG")
 # The stamp EDF+ asks anonymisers to write, and the one that every file of PhysioNet's eegmmidb
@@ -70,11 +71,16 @@ class EdfReader:
         with self._open() as file:
             self.channels = tuple(_channel(file, index) for index in range(file.signals_in_file))
             self._n_samples = tuple(int(count) for count in file.getNSamples())
-            self.start = _start_time(file)
             self.format = " · ".join(filter(None, [self._layout.kind, file.getEquipment().strip()]))
         if not self.channels:
             msg = f"Cannot read {path}: it holds annotations only, expected at least one signal."
             raise SourceError(msg, code="recording-unsupported", hint="Read the signal file that belongs to it.")
+
+    @cached_property
+    def start(self) -> StartTime:
+        """The stamp of the header and the fraction of a second that EDF+ keeps in its first record."""
+        with self._open(annotations_mode=pyedflib.READ_ANNOTATIONS) as file:
+            return _start_time(file)
 
     @cached_property
     def annotations(self) -> tuple[Annotation, ...]:
@@ -132,22 +138,17 @@ def _check_size(path: Path) -> _Layout:
     size = path.stat().st_size
     with path.open("rb") as stream:
         fixed = stream.read(FIXED_HEADER_BYTES)
-        try:
-            header_bytes, records, signals = (
-                int(fixed[184:192]),
-                int(fixed[236:244]),
-                int(fixed[252:256]),
-            )
-            stream.seek(FIXED_HEADER_BYTES + 216 * signals)
-            fields = stream.read(8 * signals)
-            per_record = [int(fields[place : place + 8]) for place in range(0, 8 * signals, 8)]
-        except ValueError as error:
-            if size < 2 * FIXED_HEADER_BYTES:
-                raise _truncated(path, f"its header ends after {size:,} bytes") from error
-            msg = f"Cannot read {path}: a count in its header is no number ({error})."
-            raise SourceError(msg, code="recording-damaged", hint="Fetch the file again from where it came.") from error
-    if len(per_record) < signals or size < header_bytes:
-        raise _truncated(path, f"found {size:,} bytes, its header alone has {header_bytes:,}")
+        if len(fixed) < FIXED_HEADER_BYTES:
+            raise _truncated(path, f"found {size:,} bytes, every header begins with {FIXED_HEADER_BYTES}")
+        header_bytes, records, signals = _counts(path, [fixed[184:192], fixed[236:244], fixed[252:256]])
+        if header_bytes != FIXED_HEADER_BYTES * (signals + 1) or signals < 1:
+            msg = f"Cannot read {path}: its header counts {signals} signals in {header_bytes:,} bytes of header."
+            raise SourceError(msg, code="recording-damaged", hint=FETCH)
+        if size < header_bytes:
+            raise _truncated(path, f"found {size:,} bytes, its header alone has {header_bytes:,}")
+        stream.seek(FIXED_HEADER_BYTES + 216 * signals)
+        fields = stream.read(8 * signals)
+    per_record = _counts(path, [fields[place : place + 8] for place in range(0, len(fields), 8)])
     width: Literal[2, 3] = 3 if fixed[:1] == b"\xff" else 2
     reserved = fixed[192:197].decode("ascii", "replace").strip()
     layout = _Layout(
@@ -181,6 +182,14 @@ def _check_size(path: Path) -> _Layout:
             hint="Something was appended or the header is wrong; fetch the file again.",
         )
     return layout
+
+
+def _counts(path: Path, fields: Sequence[bytes]) -> list[int]:
+    try:
+        return [int(field) for field in fields]
+    except ValueError as error:
+        msg = f"Cannot read {path}: a count in its header is no number ({error})."
+        raise SourceError(msg, code="recording-damaged", hint=FETCH) from error
 
 
 def _truncated(path: Path, found: str) -> SourceError:
@@ -243,7 +252,8 @@ def _channel(file: pyedflib.EdfReader, index: int) -> Channel:
 
 
 def _start_time(file: pyedflib.EdfReader) -> StartTime:
-    # edflib counts the fraction of a second in units of 100 ns.
+    # edflib counts the fraction in units of 100 ns, and only where annotations are read; getStartdatetime takes it for
+    # microseconds times 100, so its own fraction is put aside.
     stamp = file.getStartdatetime().replace(tzinfo=UTC, microsecond=0) + timedelta(
         microseconds=file.starttime_subsecond // 10
     )

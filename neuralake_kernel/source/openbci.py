@@ -63,7 +63,7 @@ class OpenbciReader:
         for needed in ("Sample Index", "Timestamp"):
             if needed not in self._columns:
                 raise _damaged(path, f"its column names lack {needed!r}")
-        if not self.channels:
+        if not any(channel.type == "EEG" for channel in self.channels):
             raise _damaged(path, "its column names hold no 'EXG Channel'")
 
     @property
@@ -91,7 +91,7 @@ class OpenbciReader:
     def gaps(self) -> tuple[Gap, ...]:
         """Jumps of the packet counter and silences of a second or more."""
         # A loss of whole rounds of the counter is invisible to it; the silence then tells.
-        steps: NDArray[np.int64] = np.diff(self._packet.astype(np.int64))
+        steps: NDArray[Any] = np.diff(self._packet.astype(np.int64))
         missing = (steps - 1) % COUNTER_LENGTH
         silence_s = np.diff(self._arrival_us) / 1e6
         places = np.flatnonzero((missing > 0) | (silence_s >= SILENCE_S))
