@@ -160,9 +160,8 @@ class Supervisor:
 
     def shutdown(self) -> None:
         """Stop every process, jobs first, then the supervisor; nothing is brought back until it is asked for."""
-        if not self._resume():
-            if not self.is_running:
-                return
+        if not self._resume() and not self.is_running:
+            return
         try:
             self._call("shutdown", {}, answer_s=3600.0)
         except StackError as fault:
@@ -201,7 +200,7 @@ class Supervisor:
         package_parent = Path(errors.__file__).parent.parent
         descriptor = os.open(self._files.log("supervisor"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            first = subprocess.Popen(  # noqa: S603 - our own module
+            first = subprocess.Popen(
                 [sys.executable, "-m", "neuralake_kernel.stack.supervisor", str(self.home)],
                 stdin=subprocess.DEVNULL,
                 stdout=descriptor,
@@ -228,7 +227,9 @@ class Supervisor:
         answer = self._exchange(call, arguments, answer_s=answer_s)
         if answer is None:
             message = f"Cannot ask the supervisor of {self.home}: it went away during {call!r}."
-            raise StackError(message, code="supervisor-away", hint="Call again: it is then brought back.", retryable=True)
+            raise StackError(
+                message, code="supervisor-away", hint="Call again: it is then brought back.", retryable=True
+            )
         if not answer["ok"]:
             error = answer["error"]
             found = getattr(errors, error["class"], StackError)
@@ -277,4 +278,3 @@ def _as_status(entry: Recorded) -> ProcessStatus:
         endpoint=entry.spec.endpoint,
         reason=entry.reason,
     )
-

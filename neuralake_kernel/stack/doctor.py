@@ -118,7 +118,9 @@ def examine(home: Path, tools_dir: Path, *, ports: Mapping[str, int]) -> DoctorR
     findings += [_port(use, port) for use, port in ports.items()]
     findings += [_disk("disk", home), _disk("tools disk", tools_dir)]
     pid = Supervisor(home).pid
-    findings.append(DoctorFinding("supervisor", is_ok=True, found="does not run" if pid is None else f"runs, pid {pid}"))
+    findings.append(
+        DoctorFinding("supervisor", is_ok=True, found="does not run" if pid is None else f"runs, pid {pid}")
+    )
     return DoctorReport(tuple(findings))
 
 

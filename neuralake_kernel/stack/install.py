@@ -1,9 +1,9 @@
 """Bring MinIO, Kafka and Spark's Delta jars into the shared tools cache, once per machine.
 
-``lock.toml`` names versions and checksums. MinIO is built by Go from a locked module (``programs/minio/go.sum`` checks each
-source); jars come by Maven (``programs/<tool>/pom.xml``) and each is checked against its SHA-256. One installer works at a
-time, by a file lock; a tool appears in the cache by one rename, so what is there is whole. An interrupted installation
-resumes: Go and Maven keep what they have.
+``lock.toml`` names versions and checksums. MinIO is built by Go from a locked module (``programs/minio/go.sum``
+checks each source); jars come by Maven (``programs/<tool>/pom.xml``) and each is checked against its SHA-256. One
+installer works at a time, by a file lock; a tool appears in the cache by one rename, so what is there is whole. An
+interrupted installation resumes: Go and Maven keep what they have.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from neuralake_kernel.errors import StackError, UsageError
 from neuralake_kernel.stack.programs import find_go, find_java, find_maven
 from neuralake_kernel.stack.state import lock_file
 
-__all__ = ["TOOLS", "StackProgress", "ensure_tool", "find_tool", "tool_version"]
+__all__ = ["TOOLS", "Progress", "StackProgress", "ensure_tool", "find_tool", "quiet", "tool_version"]
 
 TOOLS = ("minio", "kafka", "spark")
 _HERE = Path(__file__).parent
@@ -58,7 +58,7 @@ class StackProgress:
 Progress = Callable[[StackProgress], None]
 
 
-def _quiet(progress: StackProgress) -> None:
+def quiet(progress: StackProgress) -> None:
     """Show nothing."""
 
 
@@ -123,7 +123,7 @@ def ensure_tool(name: str, *, tools_dir: Path, progress: Progress | None = None)
     """
     if found := find_tool(name, tools_dir=tools_dir):
         return found
-    show = progress or _quiet
+    show = progress or quiet
     tools_dir.mkdir(parents=True, exist_ok=True)
     show(StackProgress(name, "waiting for the tools cache"))
     with lock_file(tools_dir / f"{name}.lock", timeout_s=_INSTALL_TIMEOUT_S):
@@ -179,7 +179,7 @@ def _build_minio(folder: Path, show: Progress) -> None:
     listed = _run("minio", [str(go.path), "list", "-mod=readonly", "-deps", entry["package"]], module, on_fetch)
     total, compiled = len(listed), 0
 
-    def on_compile(line: str) -> None:
+    def on_compile(_line: str) -> None:
         nonlocal compiled
         compiled += 1
         show(StackProgress("minio", "compiling packages (minutes, once per machine)", min(compiled, total), total))
@@ -228,7 +228,7 @@ def _run(name: str, argv: list[str], cwd: Path, on_line: Callable[[str], None]) 
     """Run an installer's program; hand on its lines as they come, and return them."""
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": ""}
     lines: list[str] = []
-    child = subprocess.Popen(  # noqa: S603 - programs found on the path, arguments of our own
+    child = subprocess.Popen(
         argv,
         cwd=cwd,
         env=environment,
@@ -253,7 +253,9 @@ def _run(name: str, argv: list[str], cwd: Path, on_line: Callable[[str], None]) 
         last = "\n".join(lines[-8:])
         if "checksum mismatch" in "\n".join(lines):
             message = f"Cannot install {name}: a downloaded source differs from its locked checksum.\n{last}"
-            raise StackError(message, code="tool-checksum", hint="Clear the module cache (go clean -modcache), try again.")
+            raise StackError(
+                message, code="tool-checksum", hint="Clear the module cache (go clean -modcache), try again."
+            )
         message = f"Cannot install {name}: {Path(argv[0]).name} ended with exit code {code}.\n{last}"
         hint = "Check the network and the free disk space (MinIO's build needs 3 GB), then try again: it resumes."
         raise StackError(message, code="install-failed", hint=hint, retryable=True)

@@ -145,7 +145,7 @@ def _properties_text(folder: Path, record: ServiceRecord) -> str:
 
 
 def _format(java: Path, jars: Path, properties: Path, record: ServiceRecord) -> None:
-    answer = subprocess.run(  # noqa: S603 - the Java and the jars of the lock file
+    answer = subprocess.run(
         [
             *(str(java), *_JVM, "-cp", f"{jars}/*", "kafka.tools.StorageTool", "format", "--standalone"),
             *("--ignore-formatted", "-t", record.cluster_id, "-c", str(properties)),

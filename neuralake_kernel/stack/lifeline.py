@@ -17,7 +17,7 @@ __all__ = ["main"]
 def main(arguments: list[str]) -> int:
     """Watch the descriptor named first while the program named next runs."""
     descriptor = int(arguments[0])
-    program = subprocess.Popen(arguments[1:], close_fds=True)  # noqa: S603 - the argv is a recorded spec's
+    program = subprocess.Popen(arguments[1:], close_fds=True)
 
     def hand_on(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
         with contextlib.suppress(ProcessLookupError):

@@ -4,7 +4,7 @@ Any S3 store with conditional puts can stand in its place (settings of the ``rem
 module knows which store it is.
 """
 
-import datetime
+import datetime as dt
 import hashlib
 import hmac
 import http.client
@@ -103,7 +103,7 @@ def _put_bucket(store: StoreSpec) -> tuple[int, str]:
 
 def _signed_headers(method: str, host: str, path: str, store: StoreSpec) -> dict[str, str]:
     """Sign a request without body or query, by AWS Signature Version 4."""
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     stamp, day = now.strftime("%Y%m%dT%H%M%SZ"), now.strftime("%Y%m%d")
     empty = hashlib.sha256(b"").hexdigest()
     names = "host;x-amz-content-sha256;x-amz-date"
@@ -115,5 +115,7 @@ def _signed_headers(method: str, host: str, path: str, store: StoreSpec) -> dict
     for part in (day, store.region, "s3", "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
     signature = hmac.digest(key, f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{digest}".encode(), "sha256").hex()
-    authorization = f"AWS4-HMAC-SHA256 Credential={store.access_key_id}/{scope}, SignedHeaders={names}, Signature={signature}"
+    authorization = (
+        f"AWS4-HMAC-SHA256 Credential={store.access_key_id}/{scope}, SignedHeaders={names}, Signature={signature}"
+    )
     return {"x-amz-content-sha256": empty, "x-amz-date": stamp, "Authorization": authorization}

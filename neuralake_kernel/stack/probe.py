@@ -5,7 +5,6 @@ connections and then says nothing costs a probe its deadline, not the supervisor
 """
 
 import errno
-import os
 import selectors
 import socket
 import time
@@ -87,6 +86,6 @@ class Probe:
 def _is_fresh(path: Path, started_at: float) -> bool:
     try:
         # A second of slack: file systems round their times.
-        return os.stat(path).st_mtime >= started_at - 1.0
+        return path.stat().st_mtime >= started_at - 1.0
     except OSError:
         return False

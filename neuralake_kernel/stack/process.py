@@ -1,8 +1,8 @@
 """One supervised process: its present state, and what each event makes of it.
 
 The class owns no loop and no clock of its own. The supervisor tells it the time and what happened; it starts, signals
-and judges. Its laws: an exit the process names itself final stays down, any other end of a wanted process is followed by
-a start after the back-off, and a stop ends in SIGKILL to the whole process group once its time is over.
+and judges. Its laws: an exit the process names itself final stays down, any other end of a wanted process is followed
+by a start after the back-off, and a stop ends in SIGKILL to the whole process group once its time is over.
 """
 
 import contextlib
@@ -175,9 +175,7 @@ class SupervisedProcess:
 
     def _watch(self, now: float) -> None:
         if self.state == "ready":
-            if self._failures and self._ready_since is not None:
-                if now - self._ready_since >= self.spec.restart.reset_after_s:
-                    self._failures = 0
+            self._forgive(now)
             return
         if self.probe is not None and self.probe.answer is None and now >= self.probe.deadline:
             self.probe.finish(is_ready=False)
@@ -190,6 +188,10 @@ class SupervisedProcess:
                 return
         if self.probe is None and now >= self._next_probe and self.spec.ready is not None:
             self.probe = Probe(self.spec.ready, started_at=self._started_at)
+
+    def _forgive(self, now: float) -> None:
+        if self._ready_since is not None and now - self._ready_since >= self.spec.restart.reset_after_s:
+            self._failures = 0
 
     def _drop_probe(self) -> None:
         if self.probe is not None:
@@ -234,8 +236,7 @@ class SupervisedProcess:
             self._crashed(self._reason(end), now)
 
     def _crashed(self, reason: str, now: float) -> None:
-        if self._ready_since is not None and now - self._ready_since >= self.spec.restart.reset_after_s:
-            self._failures = 0
+        self._forgive(now)
         self._failures += 1
         self.restarts += 1
         self.state = "backoff"

@@ -1,7 +1,7 @@
 """What the machine says of a process: is it the one we started, how much memory does it hold.
 
-A process id is reused, so a leftover is known by its start time and by the token in its environment; one of the two alone
-would let a sweep kill a stranger. Linux reads ``/proc``; elsewhere ``ps`` gives the start time and the memory.
+A process id is reused, so a leftover is known by its start time and by the token in its environment; one of the two
+alone would let a sweep kill a stranger. Linux reads ``/proc``; elsewhere ``ps`` gives the start time and the memory.
 """
 
 import contextlib
@@ -102,7 +102,7 @@ def sweep(token: str, recorded: dict[int, str], *, timeout_s: float = 10.0) -> l
 
 
 def _ps(pid: int, column: str) -> str:
-    answer = subprocess.run(  # noqa: S603 - fixed program, a number as argument
+    answer = subprocess.run(
         ["/bin/ps", "-o", f"{column}=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
     return answer.stdout.strip()

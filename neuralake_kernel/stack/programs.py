@@ -101,7 +101,9 @@ def _choose(name: str, programs: list[Program], least: tuple[int, ...]) -> Progr
     wanted = ".".join(str(number) for number in least)
     if programs:
         newest = max(programs, key=lambda program: program.numbers)
-        message = f"Cannot use {newest.path}: it is {name} {newest.version or 'of unknown version'}, {wanted} is needed."
+        message = (
+            f"Cannot use {newest.path}: it is {name} {newest.version or 'of unknown version'}, {wanted} is needed."
+        )
         raise StackError(message, code=f"{name}-old", hint=hint, context={"path": str(newest.path)})
     raise StackError(f"Cannot find {name} (at least {wanted}) on PATH.", code=f"{name}-missing", hint=hint)
 
@@ -113,7 +115,7 @@ def _search(pattern: str, text: str) -> str:
 
 def _ask(path: Path, question: str) -> str:
     try:
-        answer = subprocess.run(  # noqa: S603 - a program found on the path, asked for its version
+        answer = subprocess.run(
             [path, question], capture_output=True, text=True, check=False, timeout=30, stdin=subprocess.DEVNULL
         )
     except (OSError, subprocess.TimeoutExpired):

@@ -1,8 +1,8 @@
 """The private conversation of a client with the supervisor: one JSON line each way per call.
 
-A request is ``{"protocol", "secret", "call", "args"}``; an answer is ``{"ok": true, "value"}`` or
-``{"ok": false, "error": {"class", "code", "message", "hint"}}``. Whoever does not know the secret is answered nothing but
-a refusal. The socket is a unix one where there are such, else loopback TCP.
+A request is ``{"protocol", "secret", "call", "args"}``; an answer is ``{"ok": true, "value"}`` or ``{"ok": false,
+"error": {"class", "code", "message", "hint"}}``. Whoever does not know the secret is answered nothing but a refusal.
+The socket is a unix one where there are such, else loopback TCP.
 """
 
 import contextlib

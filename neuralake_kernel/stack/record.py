@@ -1,7 +1,7 @@
 """Ports and credentials of a state folder's services: chosen once, kept across restarts.
 
-``<home>/services/record.json`` is 0600. Ports are taken below the range from which the system picks source ports, so a
-service that is away for a moment finds its port still free, and a probe cannot connect to itself.
+``<home>/services/record.json`` is 0600. Ports are taken below the range from which the system picks source ports, so
+a service that is away for a moment finds its port still free, and a probe cannot connect to itself.
 """
 
 import json
@@ -95,15 +95,18 @@ def check_port(name: str, port: int, *, setting: str) -> None:
 def _read(path: Path) -> ServiceRecord | None:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-        if value["format"] != FORMAT:
-            raise ValueError(f"format {value['format']}, this version knows {FORMAT}")
-        return ServiceRecord(value["ports"], value["credentials"], value["cluster_id"])
+        record = ServiceRecord(value["ports"], value["credentials"], value["cluster_id"])
+        found = value["format"]
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as fault:
         message = f"Cannot read the ports and credentials in {path}: {fault}."
         hint = "Restore that file: the services' data were made with the credentials it held."
         raise StackError(message, code="record-damaged", hint=hint) from fault
+    if found != FORMAT:
+        message = f"Cannot read the ports and credentials in {path}: format {found}, this version knows {FORMAT}."
+        raise StackError(message, code="state-format", hint="Update the workbench, or use another state folder.")
+    return record
 
 
 def _credentials() -> dict[str, str]:

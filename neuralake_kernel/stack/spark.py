@@ -1,7 +1,7 @@
 """A local Spark Connect server as a supervised service: for what outgrows one machine's memory, not for speed.
 
-Plain ``java`` with the class path and options of Spark's own launcher, so that the process is Spark itself and dies with
-the supervisor. It reads the lake with Delta and S3A; it must not write a table that another process writes.
+Plain ``java`` with the class path and options of Spark's own launcher, so that the process is Spark itself and dies
+with the supervisor. It reads the lake with Delta and S3A; it must not write a table that another process writes.
 """
 
 import importlib.util
@@ -77,6 +77,7 @@ def spark_spec(java: Path, jars: Path, home: Path, record: ServiceRecord, store:
     environment = {
         "SPARK_HOME": str(spark_home),
         "SPARK_CONF_DIR": str(folder / "conf"),
+        "SPARK_SCALA_VERSION": "2.13",
         "SPARK_LOCAL_IP": "127.0.0.1",
         "PYSPARK_PYTHON": sys.executable,
         "SPARK_CONNECT_AUTHENTICATE_TOKEN": record.credentials["spark_token"],
@@ -141,7 +142,7 @@ def _launcher_command(java: Path, spark_home: Path, properties: Path, environmen
     """Ask Spark's launcher for the command it would run."""
     arguments = ("--properties-file", str(properties), "--class")
     main = ("org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal")
-    answer = subprocess.run(  # noqa: S603 - the Java of the system and the jars of the wheel
+    answer = subprocess.run(
         [
             *(str(java), "-Xmx128m", "-cp", f"{spark_home}/jars/*", "org.apache.spark.launcher.Main"),
             *("org.apache.spark.deploy.SparkSubmit", *arguments, *main),
@@ -157,7 +158,9 @@ def _launcher_command(java: Path, spark_home: Path, properties: Path, environmen
     if answer.returncode != 0 or not words:
         last = "; ".join(answer.stderr.splitlines()[-3:])
         message = f"Cannot start Spark: its launcher did not answer ({last})."
-        raise StackError(message, code="spark-launcher", hint="Install pyspark 4.2 anew: pip install 'neuralake-kernel[cold]'")
+        raise StackError(
+            message, code="spark-launcher", hint="Install pyspark 4.2 anew: pip install 'neuralake-kernel[cold]'"
+        )
     # The vector module is missing in small Java builds, and Spark runs without it.
     kept = [word for word in words[1:] if "jdk.incubator.vector" not in word]
     return (str(java), *kept)

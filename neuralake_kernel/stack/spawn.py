@@ -2,7 +2,8 @@
 
 Linux sends the child SIGKILL when the *thread* that started it dies, so children start from the main thread only, and
 the child checks its parent once the signal is set, since the parent may have died in between. Elsewhere a watcher
-process (:mod:`neuralake_kernel.stack.lifeline`) holds one end of a pipe and kills the program when the other end closes.
+process (:mod:`neuralake_kernel.stack.lifeline`) holds one end of a pipe and kills the program when the other end
+closes.
 """
 
 import ctypes
@@ -81,7 +82,7 @@ def spawn(
         Path(spec.scratch).mkdir(parents=True)
     output = open_log(log)
     try:
-        return subprocess.Popen(  # noqa: S603 - the argv is a recorded spec's
+        return subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
             stdout=output,

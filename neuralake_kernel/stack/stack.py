@@ -1,8 +1,8 @@
 """The stack of a workbench: its profile's services, started and stopped as one.
 
 ``embedded`` has no services: lake and journal are folders, and starting does nothing. ``local`` runs MinIO and Kafka
-through the supervisor, and Spark Connect once it is asked for. ``remote`` runs none and hands out the given endpoints.
-Several notebooks may hold a stack of one state folder; they share the services.
+through the supervisor, and Spark Connect once it is asked for. ``remote`` runs none and hands out the given
+endpoints. Several notebooks may hold a stack of one state folder; they share the services.
 """
 
 import html
@@ -15,7 +15,7 @@ from neuralake_kernel.errors import StackError, UsageError
 from neuralake_kernel.stack.client import Supervisor
 from neuralake_kernel.stack.doctor import DoctorReport, examine
 from neuralake_kernel.stack.endpoint import BrokerSpec, StoreSpec
-from neuralake_kernel.stack.install import Progress, StackProgress, ensure_tool
+from neuralake_kernel.stack.install import Progress, StackProgress, ensure_tool, quiet
 from neuralake_kernel.stack.kafka import kafka_broker, kafka_spec, wait_for_broker
 from neuralake_kernel.stack.minio import ensure_bucket, minio_spec, minio_store
 from neuralake_kernel.stack.programs import find_java
@@ -208,9 +208,10 @@ class Stack:
         ------
         StackError
             A program is missing (``go-missing``, ``java-missing``, ``maven-missing``), a port is taken
-            (``port-in-use``), or a service did not become ready (``service-not-ready``). What already runs keeps running.
+            (``port-in-use``), or a service did not become ready (``service-not-ready``). What already runs keeps
+            running.
         """
-        show = progress or (lambda step: None)
+        show = progress or quiet
         if self.policy.profile == "local":
             self._start_local(show)
         if self._store_probe is not None:
@@ -226,7 +227,7 @@ class Stack:
         StackError
             As :meth:`start`; also ``pyspark-missing``.
         """
-        show = progress or (lambda step: None)
+        show = progress or quiet
         java = find_java().path
         jars = ensure_tool("spark", tools_dir=self.tools_dir, progress=progress)
         record = self._record()

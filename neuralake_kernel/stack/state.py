@@ -1,8 +1,8 @@
 """Files of the supervisor in a state folder: recorded processes, secret, address and locks.
 
-``<home>/supervisor/`` is 0700 and its files 0600, since the recorded environments hold credentials. Every write replaces
-the file whole, so a reader sees the old state or the new one; ``serve.lock`` is held by the one living supervisor,
-``spawn.lock`` by the client that starts it.
+``<home>/supervisor/`` is 0700 and its files 0600, since the recorded environments hold credentials. Every write
+replaces the file whole, so a reader sees the old state or the new one; ``serve.lock`` is held by the one living
+supervisor, ``spawn.lock`` by the client that starts it.
 """
 
 import contextlib
@@ -180,7 +180,9 @@ class SupervisorFiles:
             value = json.loads(self.state.read_text(encoding="utf-8"))
             if value["format"] != FORMAT:
                 message = f"Cannot read {self.state}: format {value['format']}, this version knows {FORMAT}."
-                raise StackError(message, code="state-format", hint="Update the workbench, or use another state folder.")
+                raise StackError(
+                    message, code="state-format", hint="Update the workbench, or use another state folder."
+                )
             processes = {name: Recorded.from_json(entry) for name, entry in value["processes"].items()}
             return value["token"], processes
         except FileNotFoundError:

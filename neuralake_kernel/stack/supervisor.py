@@ -1,10 +1,11 @@
 """The supervisor process: ``python -m neuralake_kernel.stack.supervisor <home>``.
 
-It owns the services and jobs of one state folder, outside every kernel: in a session of its own and forked twice, so that
-neither a cell's interrupt nor a kernel's restart reaches it. One lives per folder, by a lock held for life. It starts,
-waits until ready, watches, restarts with back-off, keeps logs and stops. Its children die with it; a later one sweeps
-what was left, then resumes what is recorded as wanted. It leaves by itself when nothing is wanted and nobody asks, and
-when its folder is deleted. Standard library only, one thread: the death signal is bound to the thread that starts.
+It owns the services and jobs of one state folder, outside every kernel: in a session of its own and forked twice, so
+that neither a cell's interrupt nor a kernel's restart reaches it. One lives per folder, by a lock held for life. It
+starts, waits until ready, watches, restarts with back-off, keeps logs and stops. Its children die with it; a later
+one sweeps what was left, then resumes what is recorded as wanted. It leaves by itself when nothing is wanted and
+nobody asks, and when its folder is deleted. Standard library only, one thread: the death signal is bound to the
+thread that starts.
 """
 
 import fcntl
@@ -32,7 +33,7 @@ from neuralake_kernel.stack.state import Recorded, SupervisorFiles, write_privat
 
 __all__ = ["SupervisorProcess", "main"]
 
-TICK_S = 5.0
+TICK_S = 2.0
 IDLE_EXIT_S = 60.0
 _DONE = {"ready", "stopped", "fatal", "fenced"}
 
@@ -216,7 +217,9 @@ class SupervisorProcess:
             process = self._named(arguments["name"])
             process.stop(now=now)
             self._dirty = True
-            self._answer_when(connection, process, {"stopped", "fatal", "fenced"}, now + process.spec.stop_timeout_s + 5)
+            self._answer_when(
+                connection, process, {"stopped", "fatal", "fenced"}, now + process.spec.stop_timeout_s + 5
+            )
         elif call == "restart":
             process = self._named(arguments["name"])
             process.restart(now=now)
