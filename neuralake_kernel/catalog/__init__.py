@@ -14,6 +14,8 @@ from neuralake_kernel.catalog.declaration import (
     table,
 )
 from neuralake_kernel.catalog.entry import CatalogEntry, ColumnEntry
+from neuralake_kernel.catalog.html import card as html_card
+from neuralake_kernel.catalog.html import grid as html_grid
 from neuralake_kernel.catalog.snapshot import Snapshots, TableStore, open_table, read_options
 from neuralake_kernel.catalog.verify import verify_table
 from neuralake_kernel.catalog.verify_report import Finding, FindingKind, VerifyReport
@@ -32,6 +34,8 @@ __all__ = [
     "TableStore",
     "VerifyReport",
     "declaration_of",
+    "html_card",
+    "html_grid",
     "open_table",
     "read_options",
     "table",

@@ -6,9 +6,11 @@ is found by a probe handle of its own, which nobody else sees. Safe to use from 
 What fails to open is told apart: never created, no such version, or the store does not answer.
 """
 
+import functools
 import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final, Protocol
+from urllib.parse import unquote, urlsplit
 
 from neuralake_kernel.errors import CatalogError
 
@@ -63,14 +65,13 @@ def open_table(store: TableStore, name: str, *, version: int | None = None) -> "
     CatalogError
         ``table-not-created``, ``version-not-found``, or ``store-away`` (retryable).
     """
-    from deltalake import DeltaTable  # noqa: PLC0415  (costs 0.2 s; the catalog is imported by all)
-    from deltalake.exceptions import DeltaError, TableNotFoundError  # noqa: PLC0415
+    from deltalake.exceptions import DeltaError, TableNotFoundError  # noqa: PLC0415  (0.2 s)
 
     uri = store.table_uri(name)
     if version is not None and version < 0:
         raise _no_version(name, uri, version, newest=None)
     try:
-        return DeltaTable(uri, version=version, storage_options=read_options(store, uri))
+        opened = _table_class()(uri, version=version, storage_options=read_options(store, uri))
     except TableNotFoundError as error:
         raise CatalogError(
             f"Cannot open table {name!r}: nothing is stored at {uri}.",
@@ -92,6 +93,8 @@ def open_table(store: TableStore, name: str, *, version: int | None = None) -> "
             " are gone; try the newest version.",
             context={"table": name, "uri": uri, "version": version},
         ) from error
+    table: DeltaTable = opened
+    return table
 
 
 class Snapshots:
@@ -172,6 +175,26 @@ class Snapshots:
                 probe = self._probes[name] = open_table(self.store, name)
         version: int = probe.version()
         return version
+
+
+@functools.cache
+def _table_class() -> Any:  # noqa: ANN401  (deltalake has no types)
+    """deltalake's table, with its files named as they are on disk.
+
+    It names the files of a folder by url-quoted paths, which Polars takes as they come: a lake in
+    ``My Lab`` would not be found.
+    """
+    from deltalake import DeltaTable  # noqa: PLC0415  (costs 0.2 s; the catalog is imported by all)
+
+    class LocallyNamedTable(DeltaTable):  # type: ignore[misc]  # deltalake has no types
+        def file_uris(self, *arguments: Any, **options: Any) -> list[str]:  # noqa: ANN401  (passed on)
+            uris: list[str] = super().file_uris(*arguments, **options)
+            quoted = urlsplit(self.table_uri).path if self.table_uri.startswith("file:") else ""
+            if unquote(quoted) == quoted:
+                return uris
+            return [unquote(quoted) + uri.removeprefix(quoted) for uri in uris]
+
+    return LocallyNamedTable
 
 
 def read_options(store: TableStore, uri: str) -> dict[str, str]:

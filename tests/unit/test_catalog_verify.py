@@ -19,7 +19,7 @@ def lake(tmp_path: Path) -> LawTable:
     Partition 0 holds offsets 0 to 3 with two rows each but 3, a dead letter; row 1 of offset 2 is
     rejected. Partition 1 holds 5 and 7 with one row.
     """
-    lake = LawTable(tmp_path)
+    lake = LawTable(tmp_path / "a lake")
     lake.positions = {0: 0, 1: 5}
     lake.commit([], epoch=1)
     lake.commit([(0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1)], positions={0: 2})
