@@ -85,6 +85,6 @@ def complaint(program: Program) -> str | None:
     version = tuple(int(part) for part in found.group().split(".")) if found else ()
     if version < program.oldest:
         wanted = ".".join(map(str, program.oldest))
-        have = ".".join(map(str, version))
+        have = ".".join(map(str, version)) or "of an unknown version"
         return f"{program.name} is {have}, {wanted} or newer is needed: {program.how}"
     return None
