@@ -64,7 +64,7 @@ def age_text(seconds: float | None) -> str:
     """Length of time in its largest fitting unit."""
     if seconds is None:
         return _UNKNOWN
-    if seconds < 1:
+    if seconds < 0.0995:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 120:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"

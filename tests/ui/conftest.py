@@ -24,6 +24,7 @@ BUILT = ROOT / "wheel.data" / "data"
 SCREENSHOTS = ROOT / "build" / "screenshots"
 
 START_S = 60.0
+WIDTH, HEIGHT = 1400, 900
 
 # The page shows an idle kernel before there is a session, and a cell run then is dropped.
 UNTIL_READY = """
@@ -195,7 +196,13 @@ class Lab:
     def screenshot(self, name: str, target: Locator | None = None) -> None:
         """Keep a picture under build/screenshots."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        (target or self.page).screenshot(path=SCREENSHOTS / f"{name}.png")
+        path = SCREENSHOTS / f"{name}.png"
+        if target is None:
+            self.page.screenshot(path=path)
+            return
+        self.page.set_viewport_size({"width": WIDTH, "height": 3 * HEIGHT})
+        target.screenshot(path=path)
+        self.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
 
 
 def notebook(cells: list[str]) -> dict[str, object]:
@@ -222,11 +229,11 @@ def notebook(cells: list[str]) -> dict[str, object]:
 @pytest.fixture
 def lab(browser: Browser, server: Server, request: pytest.FixtureRequest) -> Iterator[Lab]:
     context = browser.new_context(
-        viewport={"width": 1400, "height": 900}, reduced_motion="reduce"
+        viewport={"width": WIDTH, "height": HEIGHT}, reduced_motion="reduce"
     )
     page = context.new_page()
     errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("pageerror", lambda error: errors.append(error.stack or str(error)))
     found = Lab(page, server)
     found.goto(workspace=request.node.name.replace("[", "-").replace("]", ""))
     yield found

@@ -12,10 +12,9 @@ STARTED_S = time.time() - 75
 ROWS_S = 184_000
 
 SERVICES = (
-    {"name": "MinIO", "state": "ready", "endpoint": "http://127.0.0.1:9001", "rss_bytes": 133e6},
-    {"name": "Kafka", "state": "ready", "endpoint": "127.0.0.1:9092", "rss_bytes": 172e6},
-    {"name": "Spark Connect", "state": "starting", "reason": ""},
-    {"name": "SQL server", "state": "stopped"},
+    {"name": "minio", "state": "ready", "endpoint": "http://127.0.0.1:9001", "rss_bytes": 133e6},
+    {"name": "kafka", "state": "ready", "endpoint": "127.0.0.1:9092", "rss_bytes": 172e6},
+    {"name": "spark-connect", "state": "starting"},
 )
 
 
@@ -93,3 +92,35 @@ def write_reports(home: Path) -> None:
         fresh = folder / "report.json.new"
         fresh.write_text(json.dumps(found))
         os.replace(fresh, folder / "report.json")
+
+
+def in_trouble() -> Snapshot:
+    """Give a snapshot of everything that can go wrong at once."""
+    now_s = time.time()
+    lost = {
+        "code": "position-truncated",
+        "message": "Cannot read board.raw/0 from 1,200: the log begins at 4,000.",
+        "hint": "Ingest again with start='earliest', or restore the topic.",
+    }
+    snapshot = build_snapshot(
+        profile="local",
+        now_s=now_s,
+        history=RateHistory(),
+        processes=(
+            {"name": "minio", "state": "backoff", "restarts": 3, "reason": "exit 1: port in use"},
+            {"name": "kafka", "state": "fatal", "reason": "no Java on PATH"},
+            {"name": "lost", "kind": "job", "state": "fatal", "reason": "exit 70"},
+            {"name": "old", "kind": "job", "state": "fenced"},
+        ),
+        reports={
+            "lost": {**report("lost", now_s), "state": "failed", "error": lost},
+            "old": report("old", now_s - 30),
+            "silent": report("silent", now_s - 30),
+        },
+    )
+    fault = {
+        "code": "supervisor-away",
+        "message": "Cannot ask the supervisor: it went away.",
+        "hint": "Call again: it is then brought back.",
+    }
+    return {**snapshot, "error": fault}

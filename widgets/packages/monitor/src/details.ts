@@ -3,7 +3,8 @@ import type { JobSnapshot, Report } from "@neuralake/protocol";
 
 import { element, setText, show } from "./dom.ts";
 import type { Part } from "./dom.ts";
-import { ageText, countText, rateText, sizeText } from "./words.ts";
+import { stationRows } from "./stations.ts";
+import { ageText, countText, latencyText, rateText, sizeText, UNKNOWN } from "./words.ts";
 
 type Row = readonly [string, string];
 
@@ -30,6 +31,7 @@ function pairs(caption: string, heads: Row): Part<readonly Row[]> {
           row = element("tr", {}, element("th", { scope: "row" }), element("td"));
           body.append(row);
         }
+        row.dataset["row"] = name;
         const [head, cell] = row.cells;
         if (head !== undefined && cell !== undefined) {
           setText(head, name);
@@ -41,17 +43,21 @@ function pairs(caption: string, heads: Row): Part<readonly Row[]> {
 }
 
 function facts(job: JobSnapshot, report: Report): Row[] {
-  return [
+  const rows: Row[] = [
     ["topic", job.topic],
-    ["epoch", countText(report.epoch)],
     ["table version", countText(report.table_version)],
     ["quarantine version", countText(report.quarantine_version)],
+    ["epoch", countText(report.epoch)],
     ["commits", countText(report.commits)],
+    ["commits/s", rateText(job.rate_commits_s)],
+    ["commit p50", report.commit_p50_ms === null ? UNKNOWN : latencyText(report.commit_p50_ms)],
+    ["commit p99", report.commit_p99_ms === null ? UNKNOWN : latencyText(report.commit_p99_ms)],
     ["files", countText(report.files)],
     ["written", sizeText(report.bytes)],
     ["worker memory", sizeText(job.rss_bytes)],
     ["restarts", countText(job.restarts)],
   ];
+  return rows.filter(([, value]) => value !== UNKNOWN && value !== "");
 }
 
 function lastMinute(job: JobSnapshot): Row[] {
@@ -78,10 +84,12 @@ export function reasons(): Part<JobSnapshot> {
 
 /** What opens under "Details". */
 export function details(): Part<JobSnapshot> {
+  const way = pairs("Way of the rows", ["station", "so far"]);
+  way.root.classList.add("nlk-way");
   const positions = pairs("Positions", ["partition", "next offset"]);
   const known = pairs("Facts", ["what", "value"]);
   const minute = pairs("Last minute", ["when", "rows/s"]);
-  const tables = element("div", { class: "nlk-tables" }, positions.root, known.root, minute.root);
+  const tables = element("div", { class: "nlk-tables" }, way.root, positions.root, known.root, minute.root);
   const root = element("details", { class: "nlk-details" }, element("summary", {}, "Details"), tables);
   return {
     root,
@@ -91,6 +99,7 @@ export function details(): Part<JobSnapshot> {
       if (report === null) {
         return;
       }
+      way.update(stationRows(job));
       positions.update(
         Object.entries(report.positions).map(([partition, offset]) => [partition, countText(offset)]),
       );

@@ -2,13 +2,20 @@
 import type { ServiceSnapshot, Snapshot, StackAction } from "@neuralake/protocol";
 
 import { element, KeyedList, setAttribute, setText, show } from "./dom.ts";
-import type { Part } from "./dom.ts";
+import type { Child, Part } from "./dom.ts";
 import { faultBox } from "./fault.ts";
 import { stateSign, stateText } from "./sign.ts";
 import { sizeText } from "./words.ts";
 
 /** Hands an action to the host; null where the host only looks. */
 export type Act = ((action: StackAction) => void) | null;
+
+const NAMES: Readonly<Record<string, string>> = {
+  kafka: "Kafka",
+  minio: "MinIO",
+  spark: "Spark Connect",
+  "spark-connect": "Spark Connect",
+};
 
 function portOf(endpoint: string | null): string {
   return endpoint === null ? "" : (/:(\d+)\/?$/.exec(endpoint)?.[1] ?? endpoint);
@@ -43,7 +50,7 @@ function serviceRow(act: Act): Part<ServiceSnapshot> {
       root.dataset["service"] = service.name;
       root.dataset["state"] = service.state;
       sign.update(service.state);
-      setText(name, service.name);
+      setText(name, NAMES[service.name] ?? service.name);
       setText(spoken, service.state === "ready" ? "ready" : "");
       setText(facts, factsOf(service));
       setAttribute(facts, "title", service.endpoint ?? "");
@@ -57,10 +64,17 @@ function serviceRow(act: Act): Part<ServiceSnapshot> {
   };
 }
 
-function emptyText(snapshot: Snapshot): string {
-  return snapshot.profile === "embedded"
-    ? "No servers needed: the embedded profile keeps lake and journal in a folder on this disk."
-    : "Nothing runs yet. Start it here, with lab.stack.start() in a notebook, or with neuralake up in a shell.";
+function emptyText(snapshot: Snapshot, act: Act): Child[] {
+  if (snapshot.profile === "embedded") {
+    return ["No servers needed: the embedded profile keeps lake and journal in a folder on this disk."];
+  }
+  return [
+    act === null ? "Nothing runs yet. Start it with " : "Nothing runs yet. Start it here, with ",
+    element("code", {}, "lab.stack.start()"),
+    " in a notebook, or with ",
+    element("code", {}, "neuralake up"),
+    " in a shell.",
+  ];
 }
 
 /** Services of the stack. */
@@ -99,7 +113,10 @@ export function services(act: Act): Part<Snapshot> {
       toggle.disabled = isBusy;
       list.update(snapshot.services);
       show(empty, snapshot.services.length === 0 && !isBusy);
-      setText(empty, emptyText(snapshot));
+      if (empty.dataset["profile"] !== snapshot.profile) {
+        empty.dataset["profile"] = snapshot.profile;
+        empty.replaceChildren(...emptyText(snapshot, act));
+      }
       show(doing, isBusy);
       setText(doing, isBusy ? doingText(operation.action) : "");
       fault.update(operation?.state === "failed" ? operation.error : null);

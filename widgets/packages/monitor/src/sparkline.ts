@@ -1,7 +1,7 @@
 /** Rows per second of the last minute as a line; its numbers stand in the job's details too. */
 import type { JobSnapshot } from "@neuralake/protocol";
 
-import { element, setAttribute, setText, svg } from "./dom.ts";
+import { element, setAttribute, setText, show, svg } from "./dom.ts";
 import type { Part } from "./dom.ts";
 import { rateText } from "./words.ts";
 
@@ -55,10 +55,11 @@ export function sparkline(): Part<JobSnapshot> {
   return {
     root,
     update(job) {
+      show(root, job.history.length > 1);
       const most = job.history.reduce((top, [, rate]) => Math.max(top, rate), 0);
       setAttribute(line, "d", linePath(job.history, most));
       setAttribute(area, "d", areaPath(job.history, most));
-      setText(top, most > 0 ? `most ${rateText(most)}` : "");
+      setText(top, most > 0 ? `now ${rateText(job.rate_rows_s)} · most ${rateText(most)}` : "");
       setAttribute(
         picture,
         "aria-label",

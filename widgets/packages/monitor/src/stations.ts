@@ -3,7 +3,7 @@ import type { JobSnapshot } from "@neuralake/protocol";
 
 import { element, setText } from "./dom.ts";
 import type { Part } from "./dom.ts";
-import { ageText, countText, counted, rateText, sizeText } from "./words.ts";
+import { countText, counted, latencyText, rateText, sizeText } from "./words.ts";
 
 interface Station {
   readonly name: string;
@@ -11,6 +11,7 @@ interface Station {
   read(job: JobSnapshot): { figure: string; unit: string; note: string };
 }
 
+const PER_SECOND = "/s";
 const OFF = { figure: "not yet", unit: "", note: "maintenance is off" };
 
 const STATIONS: readonly Station[] = [
@@ -19,7 +20,7 @@ const STATIONS: readonly Station[] = [
     what: "Messages read from the topic",
     read: ({ report, rate_messages_s: rate }) => ({
       figure: rateText(rate),
-      unit: "/s",
+      unit: PER_SECOND,
       note: report === null ? "" : counted(report.offered, "message"),
     }),
   },
@@ -35,24 +36,26 @@ const STATIONS: readonly Station[] = [
   {
     name: "committed",
     what: "Rows that every reader of the table sees",
-    read: ({ report, rate_commits_s: rate }) => ({
+    read: ({ report }) => ({
       figure: countText(report?.committed_rows),
       unit: "rows",
-      note: report === null ? "" : commitNote(rate, report.commit_p50_ms, report.commit_p99_ms),
+      note: report === null ? "" : latencyNote(report.commit_p50_ms, report.commit_p99_ms),
     }),
   },
   { name: "compacted", what: "Small files merged into large ones", read: () => OFF },
   { name: "vacuumed", what: "Replaced files deleted", read: () => OFF },
 ];
 
-function commitNote(rate: number | null, p50: number | null, p99: number | null): string {
-  const speed = rate === null ? "" : `${rateText(rate)} commits/s`;
-  const times = p50 === null || p99 === null ? "" : `p50 ${milliseconds(p50)} · p99 ${milliseconds(p99)}`;
-  return [speed, times].filter((text) => text !== "").join(" · ");
+function latencyNote(p50: number | null, p99: number | null): string {
+  return p50 === null || p99 === null ? "" : `p50 ${latencyText(p50)} · p99 ${latencyText(p99)}`;
 }
 
-function milliseconds(value: number): string {
-  return ageText(value / 1000);
+/** The stations as rows of a table: name and what has come that far. */
+export function stationRows(job: JobSnapshot): [string, string][] {
+  return STATIONS.map((station) => {
+    const { figure, unit, note } = station.read(job);
+    return [station.name, unit === PER_SECOND ? note : `${figure} ${unit}`.trim()];
+  });
 }
 
 function stationBox(station: Station): Part<JobSnapshot> {

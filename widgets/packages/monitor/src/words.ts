@@ -41,12 +41,20 @@ export function sizeText(value: number | null | undefined): string {
   return `${ONE_DECIMAL.format(left)} TB`;
 }
 
+/** A latency: milliseconds below a second, where each one counts. */
+export function latencyText(milliseconds: number): string {
+  if (milliseconds >= 999.5) {
+    return `${ONE_DECIMAL.format(milliseconds / 1000)} s`;
+  }
+  return `${milliseconds < 9.95 ? ONE_DECIMAL.format(milliseconds) : WHOLE.format(milliseconds)} ms`;
+}
+
 /** A length of time in its largest fitting unit. */
 export function ageText(seconds: number | null | undefined): string {
   if (seconds == null) {
     return UNKNOWN;
   }
-  if (seconds < 1) {
+  if (seconds < 0.0995) {
     return `${WHOLE.format(seconds * 1000)} ms`;
   }
   if (seconds < 120) {
