@@ -228,7 +228,7 @@ def _run(name: str, argv: list[str], cwd: Path, on_line: Callable[[str], None]) 
     """Run an installer's program; hand on its lines as they come, and return them."""
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": ""}
     lines: list[str] = []
-    child = subprocess.Popen(
+    with subprocess.Popen(
         argv,
         cwd=cwd,
         env=environment,
@@ -237,18 +237,17 @@ def _run(name: str, argv: list[str], cwd: Path, on_line: Callable[[str], None]) 
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-    )
-    try:
-        for line in child.stdout or ():
-            lines.append(line.rstrip())
-            on_line(line)
-        code = child.wait()
-    except BaseException:
-        # An interrupt must not leave a compiler behind.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-        raise
+    ) as child:
+        try:
+            for line in child.stdout or ():
+                lines.append(line.rstrip())
+                on_line(line)
+            code = child.wait()
+        except BaseException:
+            # An interrupt must not leave a compiler behind.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            raise
     if code != 0:
         last = "\n".join(lines[-8:])
         if "checksum mismatch" in "\n".join(lines):
