@@ -26,8 +26,8 @@ class Broker(Protocol):
         """``"journal"`` or ``"kafka"``."""
 
     @property
-    def directory(self) -> Path | None:
-        """Folder of the journal; None for Kafka."""
+    def directory(self) -> Path | str | None:
+        """Folder of the journal; empty or None for Kafka."""
 
     @property
     def options(self) -> Mapping[str, str]:
@@ -66,7 +66,7 @@ def reach(broker: Broker) -> Driver:
     UsageError
         It is neither.
     """
-    if broker.kind == "journal" and broker.directory is not None:
+    if broker.kind == "journal" and broker.directory:
         from neuralake_kernel.source.journal import JournalDriver
 
         return JournalDriver(str(broker.directory))

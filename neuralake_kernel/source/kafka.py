@@ -7,6 +7,7 @@ call.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
@@ -25,7 +26,7 @@ from neuralake_kernel.errors import SourceError, UsageError
 from neuralake_kernel.source.produce import Closing, Ranges
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Future
 
     from confluent_kafka import Message
@@ -38,6 +39,7 @@ ANSWER_TIMEOUT_S = 15.0
 # person that it is gone.
 DELIVERY_TIMEOUT_MS = 60_000
 STEP_S = 0.2
+ASK_AGAIN_S = 0.05
 MISSING = {
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - librdkafka's own name, as those below
@@ -49,6 +51,7 @@ AWAY = {
     KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
     KafkaError._MSG_TIMED_OUT,  # noqa: SLF001
 }
+MOVING = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
 END = KafkaError._PARTITION_EOF  # noqa: SLF001
 
 
@@ -75,7 +78,8 @@ class KafkaDriver:
         except KafkaException as error:
             if kafka_error(error).code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise self.refused(kafka_error(error), tried) from error
-        found = len(self._described_with_patience(admin, topic).partitions)
+        # The answer may come before the broker's own view of the topic, and before it leads the partitions.
+        found = len(_patiently(partial(self.offsets, topic), {"topic-missing", "broker-moving"}))
         if found != partitions:
             msg = f"Cannot {tried} with {partitions} partitions: it exists with {found}."
             hint = f"Ask for {found} partitions, or choose another name."
@@ -90,8 +94,10 @@ class KafkaDriver:
         """Give first offset and high watermark of each partition."""
         admin = AdminClient(self._options)
         places = [TopicPartition(topic, info.id) for info in self._describe(admin, topic).partitions]
-        first = self._listed(admin, places, OffsetSpec.earliest())
-        end = self._listed(admin, places, OffsetSpec.latest())
+        first, end = (
+            _patiently(partial(self._listed, admin, places, spec), {"broker-moving"})
+            for spec in (OffsetSpec.earliest(), OffsetSpec.latest())
+        )
         return {partition: (first[partition], end[partition]) for partition in sorted(end)}
 
     def is_read(self, topic: str, places: Mapping[int, int]) -> bool:
@@ -134,6 +140,13 @@ class KafkaDriver:
             )
         if error.code() in AWAY:
             return self._away(tried, error.str())
+        if error.code() in MOVING:
+            return SourceError(
+                f"Cannot {tried}: the broker at {self._where} does not lead the partition yet ({error.name()}).",
+                code="broker-moving",
+                hint="It has just started or made the topic; call again in a moment.",
+                retryable=True,
+            )
         return SourceError(
             f"Cannot {tried}: the broker answered {error.name()}, {error.str()}.",
             code="broker-refused",
@@ -177,17 +190,6 @@ class KafkaDriver:
         tried = "measure topics"
         return {place.partition: int(self._answer(future, tried).offset) for place, future in futures.items()}
 
-    def _described_with_patience(self, admin: AdminClient, topic: str) -> Any:  # noqa: ANN401 - the stubs are incomplete
-        """Describe a topic just made: the answer may come before the broker's own view of it."""
-        deadline = time.monotonic() + ANSWER_TIMEOUT_S
-        while True:
-            try:
-                return self._describe(admin, topic)
-            except SourceError as error:
-                if error.code != "topic-missing" or time.monotonic() > deadline:
-                    raise
-            admin.poll(0.05)
-
     def _describe(self, admin: AdminClient, topic: str) -> Any:  # noqa: ANN401 - the stubs are incomplete
         futures = admin.describe_topics(TopicCollection([topic]), request_timeout=ANSWER_TIMEOUT_S)
         return self._answer(futures[topic], f"describe topic {topic!r}")
@@ -197,6 +199,18 @@ class KafkaDriver:
             return future.result()
         except KafkaException as error:
             raise self.refused(kafka_error(error), tried) from error
+
+
+def _patiently(ask: Callable[[], T], codes: set[str]) -> T:
+    """Ask again while the answer is an error that passes by itself."""
+    deadline = time.monotonic() + ANSWER_TIMEOUT_S
+    while True:
+        try:
+            return ask()
+        except SourceError as error:
+            if error.code not in codes or time.monotonic() > deadline:
+                raise
+        time.sleep(ASK_AGAIN_S)
 
 
 def kafka_error(error: KafkaException) -> KafkaError:
@@ -238,8 +252,15 @@ class KafkaProducer(Closing):
     def __init__(self, driver: KafkaDriver, topic: str, *, compression: str = "none") -> None:
         self._driver = driver
         self._topic = topic
-        defaults = {"linger.ms": 5, "message.timeout.ms": DELIVERY_TIMEOUT_MS}
-        self._client: Any = driver.client(defaults | {"compression.type": compression})
+        self._client: Any = driver.client(
+            {
+                "linger.ms": 5,
+                "message.timeout.ms": DELIVERY_TIMEOUT_MS,
+                # A topic is known by the time create_topic returns: a missing one is a mistake to tell, not to wait for.
+                "topic.metadata.propagation.max.ms": 2000,
+                "compression.type": compression,
+            }
+        )
         self._acked = Ranges()
         self._error: KafkaError | None = None
 
