@@ -256,7 +256,7 @@ class KafkaProducer(Closing):
             {
                 "linger.ms": 5,
                 "message.timeout.ms": DELIVERY_TIMEOUT_MS,
-                # A topic is known by the time create_topic returns: a missing one is a mistake to tell, not to wait for.
+                # A topic is known by the time create_topic returns: a missing one is a mistake.
                 "topic.metadata.propagation.max.ms": 2000,
                 "compression.type": compression,
             }

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ def test_ranges_hold_each_acked_offset_once(lengths: list[int], data: st.DataObj
     pairs = ranges.by_partition[3]
     assert [number for first, end in pairs for number in range(first, end)] == expected
     assert ranges.count == len(expected)
-    assert all(left[1] < right[0] for left, right in zip(pairs, pairs[1:], strict=False))
+    assert all(left[1] < right[0] for left, right in pairwise(pairs))
 
 
 @given(st.integers(1, 3000), st.integers(1, 200), st.integers(0, 2**32 - 1))
