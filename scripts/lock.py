@@ -40,16 +40,17 @@ def pins() -> dict[str, str]:
 
 
 def block(name: str) -> str:
-    """Return the lines of one package in the lock, hashes included."""
-    lines = iter(LOCK.read_text().splitlines())
-    for line in lines:
-        if line.startswith(f"{name}=="):
-            taken = [line]
-            while taken[-1].endswith("\\"):
-                taken.append(next(lines))
-            return "\n".join(taken) + "\n"
-    message = f"{LOCK.name} holds no {name}. Hint: make lock."
-    raise StepError(message)
+    """Return the lines of one package in the lock, for every Python, hashes included."""
+    taken: list[str] = []
+    inside = False
+    for line in LOCK.read_text().splitlines(keepends=True):
+        inside = line.startswith((f"{name}==", f"{name}[")) or (inside and line.startswith("    --hash"))
+        if inside:
+            taken.append(line)
+    if not taken:
+        message = f"{LOCK.name} holds no {name}. Hint: make lock."
+        raise StepError(message)
+    return "".join(taken)
 
 
 def check() -> None:
