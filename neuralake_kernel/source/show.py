@@ -22,7 +22,7 @@ __all__ = ["html", "text"]
 SHOWN_NAMES = 6
 SHOWN_TRACES = 8
 SHOWN_S = 4.0
-WIDTH, LEFT, RIGHT, ROW, TOP, BOTTOM = 900, 64, 60, 30, 18, 22
+WIDTH, LEFT, RIGHT, ROW, TOP, SPARE, BOTTOM = 900, 64, 60, 30, 18, 8, 22
 INK = "var(--jp-ui-font-color1, currentColor)"
 FAINT = "var(--jp-ui-font-color2, currentColor)"
 RULE = "var(--jp-border-color2, rgba(128, 128, 128, 0.3))"
@@ -142,12 +142,13 @@ def _picture(recording: Recording) -> str:
         pixels=width // 2,
         band_hz=recording.display_band_hz,
     )
-    height = TOP + ROW * len(names) + BOTTOM
+    height = TOP + ROW * len(names) + SPARE + BOTTOM
     style = "max-width:100%;height:auto;font-size:11px;font-family:inherit"
     label = f"First traces of {escape(recording.path.name)}"
     opening = f'<svg viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" role="img" aria-label="{label}" style="{style}">'
     drawn = [*_marks(shown, height), *(_trace(shown, place) for place in range(len(names))), *_frame(shown, height)]
-    return "".join([opening, *drawn, "</svg>"])
+    caption = f'<div style="color:{FAINT};font-size:0.85em;padding-left:{LEFT}px">{shown.caption}</div>'
+    return "".join([opening, *drawn, "</svg>", caption])
 
 
 def _x(shown: Traces, time_s: float) -> float:
@@ -157,7 +158,7 @@ def _x(shown: Traces, time_s: float) -> float:
 def _trace(shown: Traces, place: int) -> str:
     middle = TOP + ROW * (place + 0.5)
     # A trace may cross its neighbours, never the picture's edge.
-    lowest = TOP + ROW * len(shown.channels)
+    lowest = TOP + ROW * len(shown.channels) + SPARE
     points = " ".join(
         f"{_x(shown, time_s):.1f},{min(max(middle - value * ROW, 2.0), lowest):.1f}"
         for time_s, value in zip(shown.times_s.tolist(), shown.values[:, place].tolist(), strict=True)

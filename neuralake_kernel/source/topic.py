@@ -33,7 +33,7 @@ def create_topic(broker: Broker, topic: str, partitions: int = 1) -> str:
     Raises
     ------
     SourceError
-        ``topic-exists``: it has another number of partitions. ``broker-away``.
+        ``topic-exists`` (journal: ``journal-partitions-differ``): it has another number of partitions. ``broker-away``.
     """
     if partitions < 1:
         msg = f"Cannot make topic {topic!r} with {partitions} partitions: expected at least 1."
@@ -47,7 +47,7 @@ def topic_incarnation(broker: Broker, topic: str) -> str:
     Raises
     ------
     SourceError
-        ``topic-missing`` or ``broker-away``.
+        ``topic-missing`` (journal: ``journal-topic-missing``) or ``broker-away``.
     """
     return reach(broker).incarnation(topic)
 
@@ -58,6 +58,6 @@ def end_offsets(broker: Broker, topic: str) -> dict[int, int]:
     Raises
     ------
     SourceError
-        ``topic-missing`` or ``broker-away``.
+        ``topic-missing`` (journal: ``journal-topic-missing``) or ``broker-away``.
     """
     return {partition: end for partition, (_, end) in reach(broker).offsets(topic).items()}

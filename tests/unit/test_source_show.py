@@ -7,6 +7,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
@@ -83,6 +84,7 @@ def test_html_stands_alone_and_follows_the_theme(which: str, request: pytest.Fix
     assert not re.search(r"https?:|<script|<link|<img|url\(", shown)
     assert "var(--jp-ui-font-color1, currentColor)" in shown
     assert not re.search(r'(fill|stroke|color)[=:]"?(black|white|#000|#fff)', shown)
+    assert ("shown through 1 to 40 Hz" in shown) == (which == "board")
     assert len(shown) < 100_000
 
 
@@ -97,8 +99,7 @@ def test_plot_draws_what_was_asked(eeg: Recording) -> None:
     axes = figure.axes[0]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["C3", "Cz"]
     assert axes.get_xlim() == (12, 16)
-    assert {"T1", "100 µV", "S001R04.edf", "2 of 64 channels"} & set(_words(figure)) >= {"T1", "S001R04.edf"}
-    assert any("µV" in word for word in _words(figure))
+    assert {"T1", "S001R04.edf", "2 of 64 channels"} <= set(_words(figure))
     traces = _traces(figure)
     assert [len(trace) for trace in traces] == [640, 640]
     # In steps of the scale bar, a trace is the samples about their median.
@@ -112,7 +113,7 @@ def test_plot_leaves_pyplot_alone(eeg: Recording) -> None:
     before = dict(mpl.rcParams)
     figure = eeg.plot(duration=1)
     assert dict(mpl.rcParams) == before
-    assert figure.number is None if hasattr(figure, "number") else True
+    assert type(figure.canvas) is FigureCanvasAgg
     assert figure._repr_png_().startswith(b"\x89PNG")
 
 
