@@ -24,8 +24,9 @@ test:  ## Set up, then run every test, those on MinIO, Kafka, Spark and Chromium
 check:  ## Format, lint, types, stubs, imports, licences, locks, unit tests
 	@$(RUN) scripts.check
 
-bench: setup  ## Measure, and write docs/benchmarks.md
+bench: wheel  ## Measure, and write docs/benchmarks.md
 	@.venv/bin/python -m pytest tests/bench
+	@$(RUN) scripts.benchmarks
 
 faults:  ## Kill workers and services again and again, then ask the law's checker
 	@$(RUN) scripts.test fault

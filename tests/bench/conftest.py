@@ -1,0 +1,40 @@
+"""Keep each figure in ``build/bench.json``; ``make bench`` draws ``docs/benchmarks.md`` from it."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from tests.bench.measurement import Measurement
+
+ROOT = Path(__file__).resolve().parents[2]
+FACTS = ROOT / "build" / "bench.json"
+
+
+@pytest.fixture(scope="session")
+def commit() -> str:
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--exclude=*"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or "unknown"
+
+
+@pytest.fixture
+def keep(commit: str) -> Callable[[Measurement], None]:
+    """Give the function that stores a figure, in place of an older one of the same case."""
+
+    def keep_one(measurement: Measurement) -> None:
+        kept = json.loads(FACTS.read_text()) if FACTS.exists() else []
+        others = [fact for fact in kept if fact["case"] != measurement.case]
+        FACTS.parent.mkdir(exist_ok=True)
+        facts = [*others, {**asdict(measurement), "commit": commit}]
+        FACTS.write_text(json.dumps(facts, indent=1) + "\n")
+
+    return keep_one
