@@ -24,6 +24,6 @@ def _jupyter_labextension_paths() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(server: "ServerApp") -> None:
-    from neuralake_kernel.jupyter.extension import load  # noqa: PLC0415 - the kernel loads no tornado
+    from neuralake_kernel.jupyter.extension import load
 
     load(server)

@@ -1,8 +1,11 @@
 """Hangs the workbench into a running Jupyter server."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
+from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.utils import url_path_join
 from tornado.web import Application
@@ -12,7 +15,13 @@ from neuralake_kernel.jupyter.handlers import ModuleHandler, StackHandler, Statu
 from neuralake_kernel.jupyter.nodelay import without_delay
 from neuralake_kernel.jupyter.stack_client import StackClient
 
-__all__ = ["add_routes", "load"]
+__all__ = ["ROUTES", "add_routes", "load"]
+
+ROUTES: Final[Mapping[str, type[JupyterHandler]]] = {
+    "neuralake/api/status": StatusHandler,
+    "neuralake/api/stack": StackHandler,
+    "neuralake/static/(.*)": ModuleHandler,
+}
 
 
 def load(server: ServerApp) -> None:
@@ -25,9 +34,7 @@ def load(server: ServerApp) -> None:
     """
     add_routes(server.web_app, _client_from_settings())
     settings = server.web_app.settings
-    settings["kernel_websocket_connection_class"] = without_delay(
-        settings["kernel_websocket_connection_class"]
-    )
+    settings["kernel_websocket_connection_class"] = without_delay(settings["kernel_websocket_connection_class"])
 
 
 def add_routes(web_app: Application, client: StackClient) -> None:
@@ -44,17 +51,12 @@ def add_routes(web_app: Application, client: StackClient) -> None:
     executor = ThreadPoolExecutor(max_workers=4, thread_name_prefix="neuralake")
     shared = {"client": client, "executor": executor}
     base_url = web_app.settings["base_url"]
-    modules = Path(neuralake_kernel.view.__file__).parent / "static"
+    modules = {"path": str(Path(neuralake_kernel.view.__file__).parent / "static")}
     web_app.add_handlers(
         ".*$",
         [
-            (url_path_join(base_url, "neuralake/api/status"), StatusHandler, shared),
-            (url_path_join(base_url, "neuralake/api/stack"), StackHandler, shared),
-            (
-                url_path_join(base_url, r"neuralake/static/(.*)"),
-                ModuleHandler,
-                {"path": str(modules)},
-            ),
+            (url_path_join(base_url, route), handler, modules if handler is ModuleHandler else shared)
+            for route, handler in ROUTES.items()
         ],
     )
 
@@ -65,6 +67,4 @@ def _client_from_settings() -> StackClient:
 
     settings = Settings()
     lab = open_workbench(profile=settings.profile, home=settings.home)
-    return StackClient(
-        settings.home, settings.profile, start_stack=lab.stack.start, stop_stack=lab.stack.stop
-    )
+    return StackClient(settings.home, settings.profile, start_stack=lab.stack.start, stop_stack=lab.stack.stop)

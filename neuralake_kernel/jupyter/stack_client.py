@@ -44,8 +44,7 @@ def read_action(body: object) -> StackAction:
         raise ProtocolError(
             f"Cannot act on the stack: found action {action!r}, expected up, down or restart.",
             code="stack-action",
-            hint='Send {"action": "up"}, {"action": "down"} or '
-            '{"action": "restart", "name": "kafka"}.',
+            hint='Send {"action": "up"}, {"action": "down"} or {"action": "restart", "name": "kafka"}.',
         )
     if (action == "restart") != isinstance(name, str):
         raise ProtocolError(
@@ -133,6 +132,4 @@ class StackClient:
         self._acting.release()
 
     def _tell(self, action: StackAction, state: OperationState, fault: Fault | None) -> None:
-        self._operation = Operation(
-            action=action["action"], name=action["name"], state=state, error=fault
-        )
+        self._operation = Operation(action=action["action"], name=action["name"], state=state, error=fault)

@@ -57,7 +57,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name == "MonitorWidget":
-        from neuralake_kernel.view.monitor import MonitorWidget  # noqa: PLC0415 - loads ipywidgets
+        from neuralake_kernel.view.monitor import MonitorWidget
 
         return MonitorWidget
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

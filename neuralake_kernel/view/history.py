@@ -52,9 +52,7 @@ class RateHistory:
         is asked for.
     """
 
-    def __init__(
-        self, *, window_s: float = 60.0, average_s: float = 2.0, spacing_s: float = 0.5
-    ) -> None:
+    def __init__(self, *, window_s: float = 60.0, average_s: float = 2.0, spacing_s: float = 0.5) -> None:
         self._window_s = window_s
         self._average_s = average_s
         self._spacing_s = spacing_s

@@ -104,14 +104,11 @@ def _table(heads: list[str], rows: list[list[str]], *, text_columns: int) -> str
         return _CELL if column < text_columns else _NUMBER
 
     head = "".join(
-        f'<th scope="col" style="{style(column)};{_MUTED}">{escape(text)}</th>'
-        for column, text in enumerate(heads)
+        f'<th scope="col" style="{style(column)};{_MUTED}">{escape(text)}</th>' for column, text in enumerate(heads)
     )
     body = "".join(
         "<tr>"
-        + "".join(
-            f'<td style="{style(column)}">{escape(text)}</td>' for column, text in enumerate(row)
-        )
+        + "".join(f'<td style="{style(column)}">{escape(text)}</td>' for column, text in enumerate(row))
         + "</tr>"
         for row in rows
     )

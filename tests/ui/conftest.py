@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT = ROOT / "wheel.data" / "data"
@@ -136,13 +136,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         log.close()
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: Playwright keeps an event loop running in this thread, and tests of other
+# folders want one of their own.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
+        found = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield found
         found.close()
 
@@ -189,9 +189,9 @@ class Lab:
         """Switch the theme."""
         theme = "JupyterLab Dark" if on else "JupyterLab Light"
         self.execute("apputils:change-theme", {"theme": theme})
-        self.page.wait_for_function(
-            "(light) => document.body.dataset.jpThemeLight === light", arg=str(not on).lower()
-        )
+        self.page.wait_for_function("(light) => document.body.dataset.jpThemeLight === light", arg=str(not on).lower())
+        # JupyterLab lays its splash over the page while it changes the theme.
+        expect(self.page.locator("#jupyterlab-splash")).to_have_count(0)
 
     def screenshot(self, name: str, target: Locator | None = None) -> None:
         """Keep a picture under build/screenshots."""
@@ -218,9 +218,7 @@ def notebook(cells: list[str]) -> dict[str, object]:
             }
             for index, source in enumerate(cells)
         ],
-        "metadata": {
-            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}
-        },
+        "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},
         "nbformat": 4,
         "nbformat_minor": 5,
     }
@@ -228,9 +226,7 @@ def notebook(cells: list[str]) -> dict[str, object]:
 
 @pytest.fixture
 def lab(browser: Browser, server: Server, request: pytest.FixtureRequest) -> Iterator[Lab]:
-    context = browser.new_context(
-        viewport={"width": WIDTH, "height": HEIGHT}, reduced_motion="reduce"
-    )
+    context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, reduced_motion="reduce")
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(error.stack or str(error)))

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import time
 from pathlib import Path
 
@@ -91,7 +90,7 @@ def write_reports(home: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         fresh = folder / "report.json.new"
         fresh.write_text(json.dumps(found))
-        os.replace(fresh, folder / "report.json")
+        fresh.replace(folder / "report.json")
 
 
 def in_trouble() -> Snapshot:

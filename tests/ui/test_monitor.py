@@ -16,8 +16,6 @@ pytestmark = pytest.mark.ui
 
 SHOW = """\
 from neuralake_kernel.view import MonitorWidget
-from neuralake_kernel.stack import ProcessSpec, ReadyProbe, Supervisor
-from tests.ui.conftest import wait_for
 from tests.ui.fake_loop import FakeLoop
 monitor = MonitorWidget(FakeLoop())
 monitor"""
@@ -30,8 +28,6 @@ while time.monotonic() < until:
 
 TROUBLE = """\
 from neuralake_kernel.view import MonitorWidget
-from neuralake_kernel.stack import ProcessSpec, ReadyProbe, Supervisor
-from tests.ui.conftest import wait_for
 from tests.ui.fake_loop import in_trouble
 MonitorWidget(in_trouble)"""
 EMPTY = """\
