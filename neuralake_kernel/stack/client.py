@@ -12,13 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from neuralake_kernel import errors
-from neuralake_kernel.errors import ProtocolError, StackError
+from neuralake_kernel.errors import StackError
 from neuralake_kernel.stack.logfile import tail
-from neuralake_kernel.stack.procinfo import TOKEN_VARIABLE
+from neuralake_kernel.stack.procinfo import TOKEN_VARIABLE, sweep
 from neuralake_kernel.stack.protocol import PROTOCOL, connect, decode, encode
 from neuralake_kernel.stack.spec import ProcessSpec, ProcessState, ProcessStatus
 from neuralake_kernel.stack.state import Recorded, SupervisorFiles, lock_file
@@ -28,6 +29,9 @@ __all__ = ["Supervisor"]
 _ANSWER_S = 30.0
 _START_S = 20.0
 _WAIT_SLICE_S = 5.0
+# A stop is bounded by the stop time-outs of the processes, which jobs may set high for a last flush.
+_STOP_S = 3600.0
+_ATTEMPTS = 5
 
 
 class Supervisor:
@@ -95,16 +99,20 @@ class Supervisor:
 
     def status(self) -> tuple[ProcessStatus, ...]:
         """What every recorded process is doing."""
-        if not self._resume():
-            return tuple(_as_status(entry) for entry in self._recorded().values())
-        return tuple(ProcessStatus.from_json(value) for value in self._call("status", {}))
+        answer = self._ask("status", {})
+        if answer is None:
+            recorded = self._recorded()
+            if not any(entry.wanted for entry in recorded.values()):
+                return tuple(map(_as_status, recorded.values()))
+            answer = self._call("status", {})
+        return tuple(map(ProcessStatus.from_json, answer))
 
     def recorded(self) -> tuple[ProcessStatus, ...]:
         """What every recorded process is doing, or was last known to do; starts and brings back nothing."""
-        answer = self._exchange("status", {}, answer_s=_ANSWER_S)
-        if answer is not None and answer["ok"]:
-            return tuple(ProcessStatus.from_json(value) for value in answer["value"])
-        return tuple(_as_status(entry) for entry in self._recorded().values())
+        answer = self._ask("status", {})
+        if answer is None:
+            return tuple(map(_as_status, self._recorded().values()))
+        return tuple(map(ProcessStatus.from_json, answer))
 
     def find(self, name: str) -> ProcessStatus | None:
         """Look one process up by its name; None when there is none."""
@@ -115,7 +123,6 @@ class Supervisor:
 
         Returns as soon as it is recorded; :meth:`wait` waits until it is ready.
         """
-        self.ensure()
         return ProcessStatus.from_json(self._call("start", {"spec": spec.to_json()}))
 
     def wait(
@@ -132,19 +139,16 @@ class Supervisor:
             # In slices, so that a supervisor that dies meanwhile is brought back.
             slice_s = max(0.0, min(_WAIT_SLICE_S, deadline - time.monotonic()))
             arguments = {"name": name, "states": wanted, "timeout_s": slice_s}
-            self._resume()
             status = ProcessStatus.from_json(self._call("wait", arguments))
             if status.state in wanted or time.monotonic() >= deadline:
                 return status
 
     def stop(self, name: str) -> ProcessStatus:
         """Stop a process and wait until it is down; it stays recorded, and stays down."""
-        self.ensure()
-        return ProcessStatus.from_json(self._call("stop", {"name": name}, answer_s=3600.0))
+        return ProcessStatus.from_json(self._call("stop", {"name": name}, answer_s=_STOP_S))
 
     def restart(self, name: str) -> ProcessStatus:
         """Stop a process and start it again."""
-        self.ensure()
         return ProcessStatus.from_json(self._call("restart", {"name": name}))
 
     def remove(self, name: str) -> None:
@@ -155,26 +159,26 @@ class Supervisor:
         StackError
             It runs (``process-running``) or is not recorded (``process-unknown``).
         """
-        self.ensure()
         self._call("remove", {"name": name})
 
     def shutdown(self) -> None:
         """Stop every process, jobs first, then the supervisor; nothing is brought back until it is asked for."""
-        if not self._resume() and not self.is_running:
+        if not self._files.folder.exists():
             return
-        try:
-            self._call("shutdown", {}, answer_s=3600.0)
-        except StackError as fault:
-            # It may leave between its last answer and our reading of it.
-            if fault.code != "supervisor-away":
-                raise
-        deadline = time.monotonic() + _ANSWER_S
-        while self._files.address.exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        with lock_file(self._files.spawn_lock, timeout_s=_START_S):
+            if self._ask("shutdown", {}, answer_s=_STOP_S) is None and not self.is_running:
+                # Nobody lives to be asked, so what it left is swept and its record changed here.
+                token, recorded = self._files.read_state()
+                if recorded:
+                    sweep(token, {entry.pid: entry.pid_started for entry in recorded.values() if entry.pid is not None})
+                    unwanted = {name: replace(entry, wanted=False) for name, entry in recorded.items()}
+                    self._files.write_state(token, unwanted)
+            self._wait_for_its_leave()
 
     def logs(self, name: str, lines: int = 100) -> str:
         """Last lines of a process' log; ``supervisor`` names the supervisor's own."""
-        self._resume()
+        # Asking brings it back when something should run.
+        self.status()
         if name != "supervisor" and name not in self._recorded():
             known = ", ".join(["supervisor", *self._recorded()])
             message = f"Cannot show the log of {name!r}; there are: {known}."
@@ -186,14 +190,10 @@ class Supervisor:
     def _recorded(self) -> dict[str, Recorded]:
         return self._files.read_state()[1]
 
-    def _resume(self) -> bool:
-        """Bring it back when its record says so; tell whether it runs."""
-        if self.is_running:
-            return True
-        if not any(entry.wanted for entry in self._recorded().values()):
-            return False
-        self.ensure()
-        return True
+    def _wait_for_its_leave(self) -> None:
+        deadline = time.monotonic() + _ANSWER_S
+        while self._files.address.exists() and self.is_running and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def _spawn(self) -> None:
         environment = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
@@ -224,27 +224,35 @@ class Supervisor:
     # --- one call -------------------------------------------------------------------------------------------------
 
     def _call(self, call: str, arguments: dict[str, Any], *, answer_s: float = _ANSWER_S) -> Any:  # noqa: ANN401 - JSON
+        """Ask a supervisor that must be there: start or bring back a dead one, wait for a leaving one to be gone.
+
+        Every call may be asked twice, so one that was perhaps heard before the supervisor died is asked again.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                answer = self._ask(call, arguments, answer_s=answer_s)
+            except StackError as fault:
+                if fault.code != "supervisor-ends":
+                    raise
+                self._wait_for_its_leave()
+                continue
+            if answer is not None:
+                return answer
+            self.ensure()
+        message = f"Cannot ask the supervisor of {self.home}: it went away {_ATTEMPTS} times during {call!r}."
+        hint = f"Its log says why: {self._files.log('supervisor')}"
+        raise StackError(message, code="supervisor-away", hint=hint, retryable=True)
+
+    def _ask(self, call: str, arguments: dict[str, Any], *, answer_s: float = _ANSWER_S) -> Any:  # noqa: ANN401 - JSON
+        """Ask once; None when nobody lives to answer."""
         answer = self._exchange(call, arguments, answer_s=answer_s)
         if answer is None:
-            message = f"Cannot ask the supervisor of {self.home}: it went away during {call!r}."
-            raise StackError(
-                message, code="supervisor-away", hint="Call again: it is then brought back.", retryable=True
-            )
+            return None
         if not answer["ok"]:
             error = answer["error"]
             found = getattr(errors, error["class"], StackError)
             raise found(error["message"], code=error["code"], hint=error["hint"])
         return answer["value"]
-
-    def _ask(self, call: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
-        answer = self._exchange(call, arguments, answer_s=_ANSWER_S)
-        if answer is None:
-            return None
-        if not answer["ok"]:
-            error = answer["error"]
-            raise ProtocolError(error["message"], code=error["code"], hint=error["hint"])
-        value: dict[str, Any] = answer["value"]
-        return value
 
     def _exchange(self, call: str, arguments: dict[str, Any], *, answer_s: float) -> dict[str, Any] | None:
         """Ask once; None when nobody answers."""
@@ -263,7 +271,8 @@ class Supervisor:
                     line = file.readline()
             except TimeoutError:
                 message = f"Cannot ask the supervisor of {self.home}: no answer to {call!r} within {answer_s:g} s."
-                raise StackError(message, code="supervisor-silent", retryable=True) from None
+                hint = "Halted (SIGSTOP), or the machine overloaded? It may be killed: the next call brings it back."
+                raise StackError(message, code="supervisor-silent", hint=hint, retryable=True) from None
             except OSError:
                 return None
         return decode(line) if line.endswith(b"\n") else None

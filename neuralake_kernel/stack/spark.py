@@ -17,6 +17,9 @@ from neuralake_kernel.stack.spec import ProcessSpec, ReadyProbe
 
 __all__ = ["SparkSpec", "find_spark_home", "spark_endpoint", "spark_spec"]
 
+# After a heap without memory the port would still answer, so the process has to end itself.
+_JVM = ("-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Duser.timezone=UTC")
+
 
 @dataclass(frozen=True, slots=True)
 class SparkSpec:
@@ -84,11 +87,12 @@ def spark_spec(java: Path, jars: Path, home: Path, record: ServiceRecord, store:
     }
     if not store.is_local:
         environment |= {"AWS_ACCESS_KEY_ID": store.access_key_id, "AWS_SECRET_ACCESS_KEY": store.secret_access_key}
-    command = _launcher_command(java, spark_home, properties, environment)
+    main, *arguments = _launcher_command(java, spark_home, properties, environment)
     return ProcessSpec(
         name="spark",
         kind="service",
-        argv=command,
+        # Not by `spark.driver.extraJavaOptions`, which would split a path with a space.
+        argv=(main, *_JVM, f"-Djava.io.tmpdir={scratch}", *arguments),
         env=environment,
         cwd=str(folder),
         ready=ReadyProbe("tcp", f"127.0.0.1:{record.ports['spark']}"),
@@ -105,9 +109,6 @@ def _properties_text(jars: Path, folder: Path, record: ServiceRecord, store: Sto
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.extraClassPath": f"{jars}/*",
-        "spark.driver.extraJavaOptions": (
-            f"-XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError -Djava.io.tmpdir={folder / 'scratch'} -Duser.timezone=UTC"
-        ),
         "spark.ui.enabled": "false",
         "spark.local.dir": str(folder / "scratch"),
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
@@ -134,7 +135,7 @@ def _properties_text(jars: Path, folder: Path, record: ServiceRecord, store: Sto
         }
         if store.endpoint:
             properties["spark.hadoop.fs.s3a.endpoint"] = store.endpoint
-    # Spark takes a backslash as an escape and a space as the end of a name.
+    # Spark ends a name at the first space; a value may hold more.
     return "".join(f"{name} {value}\n" for name, value in sorted(properties.items()))
 
 

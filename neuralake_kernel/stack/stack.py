@@ -6,6 +6,7 @@ endpoints. Several notebooks may hold a stack of one state folder; they share th
 """
 
 import html
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from neuralake_kernel.stack.state import lock_file
 __all__ = ["Stack", "StackPolicy", "StackStatus"]
 
 Profile = Literal["embedded", "local", "remote"]
+_HOPELESS_CRASHES = 4
 _PORT_OF = {"minio": ("store",), "kafka": ("broker", "controller"), "spark": ("spark",)}
 
 
@@ -305,10 +307,16 @@ class Stack:
 
     def _wait_ready(self, name: str, show: Progress) -> None:
         show(StackProgress(name, "waiting until ready"))
-        status = self.supervisor.wait(name, timeout_s=self.policy.ready_timeout_s)
+        began = time.monotonic()
+        status = self.supervisor.wait(name, timeout_s=0.0)
+        crashes = status.restarts
+        while not status.is_ready and status.is_running and time.monotonic() - began < self.policy.ready_timeout_s:
+            if status.restarts - crashes >= _HOPELESS_CRASHES:
+                break
+            status = self.supervisor.wait(name, timeout_s=1.0)
         if not status.is_ready:
             reason = status.reason or self.supervisor.logs(name, 5) or "its log is empty"
-            message = f"Cannot use {name}: {status.state} after {self.policy.ready_timeout_s:g} s ({reason})."
+            message = f"Cannot use {name}: {status.state} after {time.monotonic() - began:.0f} s ({reason})."
             hint = f"neuralake logs {name} shows more; it is tried again with growing waits until it is stopped."
             raise StackError(message, code="service-not-ready", hint=hint, context={"name": name}, retryable=True)
         show(StackProgress(name, "ready", 1, 1))

@@ -8,6 +8,7 @@ nobody asks, and when its folder is deleted. Standard library only, one thread: 
 thread that starts.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -35,6 +36,7 @@ __all__ = ["SupervisorProcess", "main"]
 
 TICK_S = 2.0
 IDLE_EXIT_S = 60.0
+LOCK_WAIT_S = 2.0
 _DONE = {"ready", "stopped", "fatal", "fenced"}
 
 
@@ -62,6 +64,7 @@ class SupervisorProcess:
         self._persists = True
         self._ends = False
         self._dirty = True
+        self._unrecorded = False
         self._last_call = time.monotonic()
         self._next_tick = 0.0
 
@@ -133,14 +136,18 @@ class SupervisorProcess:
                 self._selector.unregister(key.fileobj)
 
     def _timeout(self, now: float) -> float:
+        if self._ends and self._all_down():
+            return 0.0
         dues = [due for process in self._processes.values() if (due := process.due_in(now=now)) is not None]
         dues += [deadline - now for _, _, deadline in self._waiting]
         dues += [0.0 for process in self._processes.values() if process.probe and process.probe.answer is not None]
         return max(0.0, min([self._next_tick - now, *dues]))
 
     def _tick(self, now: float) -> None:
-        for name in [*self._processes, "supervisor"]:
-            rotate(self._files.log(name))
+        self._dirty = self._dirty or self._unrecorded
+        with contextlib.suppress(OSError):
+            for name in [*self._processes, "supervisor"]:
+                rotate(self._files.log(name))
         if not self._files.state.exists():
             self._say("the state folder was deleted")
             self._persists = False
@@ -163,9 +170,17 @@ class SupervisorProcess:
 
     def _record(self) -> None:
         self._dirty = False
-        if self._persists:
-            recorded = {name: process.recorded for name, process in self._processes.items()}
+        if not self._persists:
+            return
+        recorded = {name: process.recorded for name, process in self._processes.items()}
+        try:
             self._files.write_state(self._token, recorded)
+        except OSError as fault:
+            # A full disk must not take the services down; the next tick tries again.
+            self._say(f"cannot record the state: {fault.strerror}")
+            self._unrecorded = True
+        else:
+            self._unrecorded = False
 
     def _answer_waiting(self, now: float) -> None:
         unanswered = []
@@ -197,8 +212,9 @@ class SupervisorProcess:
 
     def _say(self, text: str) -> None:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        sys.stderr.write(f"{stamp} {text}\n")
-        sys.stderr.flush()
+        # Unbuffered and allowed to fail: a full disk must not end the supervisor.
+        with contextlib.suppress(OSError):
+            os.write(2, f"{stamp} {text}\n".encode())
 
     # --- the calls ------------------------------------------------------------------------------------------------
 
@@ -307,12 +323,23 @@ def main(arguments: list[str]) -> int:
     os.umask(0o077)
     os.chdir(files.home)
     lock = os.open(files.serve_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return 0
-    SupervisorProcess(files).run()
+    if _takes(lock):
+        SupervisorProcess(files).run()
     return 0
+
+
+def _takes(lock: int) -> bool:
+    """Try for a moment: a supervisor that is leaving holds the lock a little longer than its socket."""
+    deadline = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.01)
+        else:
+            return True
 
 
 if __name__ == "__main__":
