@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from neuralake_kernel.source.broker import Broker
 from neuralake_kernel.source.caught_up import is_caught_up
-from neuralake_kernel.source.produce import Producer, open_producer
+from neuralake_kernel.source.produce import Producer
+from neuralake_kernel.source.reach import open_producer
 from neuralake_kernel.source.read import read
 from neuralake_kernel.source.recording import Recording
 from neuralake_kernel.source.replay import ReplayHandle, replay

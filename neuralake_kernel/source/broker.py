@@ -1,13 +1,8 @@
-"""What a source needs to know of a broker, and the way to reach one.
-
-Only ``reach`` tells Kafka and the journal apart; all else speaks to a ``Driver``.
-"""
+"""What a source needs to know of a broker, and what every kind of broker can do."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
-
-from neuralake_kernel.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +10,7 @@ if TYPE_CHECKING:
 
     from neuralake_kernel.source.produce import Producer
 
-__all__ = ["Broker", "Driver", "reach"]
+__all__ = ["Broker", "Driver"]
 
 
 class Broker(Protocol):
@@ -51,31 +46,3 @@ class Driver(Protocol):
 
     def open_producer(self, topic: str) -> Producer:
         """Open a producer on a topic."""
-
-
-def reach(broker: Broker) -> Driver:
-    """Choose the driver of a broker; nothing is asked of the broker yet.
-
-    Parameters
-    ----------
-    broker
-        A journal with a folder, or Kafka with ``bootstrap.servers``.
-
-    Raises
-    ------
-    UsageError
-        It is neither.
-    """
-    if broker.kind == "journal" and broker.directory:
-        from neuralake_kernel.source.journal import JournalDriver
-
-        return JournalDriver(str(broker.directory))
-    if broker.kind == "kafka" and broker.options.get("bootstrap.servers"):
-        from neuralake_kernel.source.kafka import KafkaDriver
-
-        return KafkaDriver(broker.options)
-    msg = (
-        f"Cannot reach a broker of kind {broker.kind!r}: "
-        "expected a journal with a folder, or Kafka with bootstrap.servers."
-    )
-    raise UsageError(msg, hint="Use lab.broker, or BrokerSpec of neuralake_kernel.stack.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from neuralake_kernel.errors import SourceError
-from neuralake_kernel.source.broker import reach
+from neuralake_kernel.source.reach import reach
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,17 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, Self
 
-from neuralake_kernel.source.broker import reach
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     import pyarrow as pa
 
-    from neuralake_kernel.source.broker import Broker
-
-__all__ = ["Producer", "open_producer"]
+__all__ = ["Closing", "Producer", "Ranges"]
 
 
 class Producer(Protocol):
@@ -91,21 +87,3 @@ class Closing:
     def close(self) -> None:
         """Let go of the topic."""
         raise NotImplementedError
-
-
-def open_producer(broker: Broker, topic: str) -> Producer:
-    """Open the producer that fits a broker.
-
-    Parameters
-    ----------
-    broker
-        Kafka or a journal.
-    topic
-        An existing topic.
-
-    Returns
-    -------
-    Producer
-        ``KafkaProducer`` (idempotent, ``acks=all``) or ``JournalProducer`` (durable on return).
-    """
-    return reach(broker).open_producer(topic)

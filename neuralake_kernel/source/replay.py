@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from neuralake_kernel.errors import UsageError
-from neuralake_kernel.source.broker import reach
+from neuralake_kernel.source.reach import reach
 from neuralake_kernel.source.report import ReplayReport, summarised, write_sent
 
 if TYPE_CHECKING:
@@ -252,19 +252,23 @@ class _Replay:
 
     def run(self) -> None:
         try:
-            self._send_all()
-            self._producer.flush()
-            self._state = "finished" if self._sent == len(self._frame) else "stopped"
+            self._work()
         except Exception as error:  # noqa: BLE001 - carried to whoever waits; a thread has no caller
             self.error = error
             self._state = "failed"
+
+    def _work(self) -> None:
+        try:
+            self._send_all()
+            self._producer.flush()
         finally:
-            self._ended = time.monotonic()
             self._producer.close()
+            self._ended = time.monotonic()
             if self._sent_to is not None:
                 write_sent(self._sent_to, self._producer.ranges)
-            if self._progress is not None and self.error is None:
-                self._progress(self.report())
+        self._state = "finished" if self._sent == len(self._frame) else "stopped"
+        if self._progress is not None:
+            self._progress(self.report())
 
     def _send_all(self) -> None:
         frame, due_s = self._timed()
