@@ -1,6 +1,8 @@
 """Hangs the workbench into a running Jupyter server."""
 
-from collections.abc import Mapping
+import functools
+import threading
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -32,24 +34,23 @@ def load(server: ServerApp) -> None:
     server
         The ``ServerApp``.
     """
-    add_routes(server.web_app, _client_from_settings())
+    add_routes(server.web_app, client_from_settings)
     settings = server.web_app.settings
     settings["kernel_websocket_connection_class"] = without_delay(settings["kernel_websocket_connection_class"])
 
 
-def add_routes(web_app: Application, client: StackClient) -> None:
+def add_routes(web_app: Application, connect: Callable[[], StackClient]) -> None:
     """Serve one workbench below ``/neuralake/``.
 
     Parameters
     ----------
     web_app
         The server's tornado application.
-    client
-        The workbench.
+    connect
+        Gives the workbench; called off the event loop for each request, so what it raises is shown and tried again.
     """
-    # One thread for an action of minutes, the others for polls.
     executor = ThreadPoolExecutor(max_workers=4, thread_name_prefix="neuralake")
-    shared = {"client": client, "executor": executor}
+    shared = {"connect": connect, "executor": executor}
     base_url = web_app.settings["base_url"]
     modules = {"path": str(Path(neuralake_kernel.view.__file__).parent / "static")}
     web_app.add_handlers(
@@ -61,7 +62,17 @@ def add_routes(web_app: Application, client: StackClient) -> None:
     )
 
 
-def _client_from_settings() -> StackClient:
+_connecting = threading.Lock()
+
+
+def client_from_settings() -> StackClient:
+    """Give the workbench that the settings name; opening it starts nothing."""
+    with _connecting:
+        return _client()
+
+
+@functools.cache
+def _client() -> StackClient:
     from neuralake_kernel.settings import Settings
     from neuralake_kernel.workbench import open as open_workbench
 

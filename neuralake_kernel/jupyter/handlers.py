@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import threading
+from collections.abc import Callable
 from concurrent.futures import Executor
 from http import HTTPStatus
 
@@ -24,8 +26,8 @@ class _Handler(APIHandler):
 
     auth_resource = AUTH_RESOURCE
 
-    def initialize(self, client: StackClient, executor: Executor) -> None:
-        self._client = client
+    def initialize(self, connect: Callable[[], StackClient], executor: Executor) -> None:
+        self._connect = connect
         self._executor = executor
 
     async def _refuse(self, error: Exception, status: HTTPStatus) -> None:
@@ -42,7 +44,7 @@ class StatusHandler(_Handler):
         """Answer with the present snapshot, or with an error and its hint."""
         loop = asyncio.get_running_loop()
         try:
-            snapshot = await loop.run_in_executor(self._executor, self._client.snapshot)
+            snapshot = await loop.run_in_executor(self._executor, lambda: self._connect().snapshot())
         except NeuralakeError as error:
             await self._refuse(error, HTTPStatus.SERVICE_UNAVAILABLE)
             return
@@ -56,16 +58,19 @@ class StackHandler(_Handler):
     @authorized
     async def post(self) -> None:
         """Begin an action and answer at once; the snapshot tells how it goes on."""
+        loop = asyncio.get_running_loop()
         try:
             action = read_action(self._body())
-            self._client.begin(action)
+            client = await loop.run_in_executor(self._executor, self._connect)
+            client.begin(action)
         except ProtocolError as error:
             await self._refuse(error, HTTPStatus.BAD_REQUEST)
             return
         except NeuralakeError as error:
             await self._refuse(error, HTTPStatus.CONFLICT)
             return
-        self._executor.submit(self._client.finish, action)
+        # Of its own and a daemon: it may take minutes, and the server's end shall not wait for it.
+        threading.Thread(target=client.finish, args=(action,), name="neuralake-stack", daemon=True).start()
         self.set_status(HTTPStatus.ACCEPTED)
         await self.finish(json.dumps(action))
 
