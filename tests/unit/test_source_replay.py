@@ -1,4 +1,4 @@
-"""A replay's pace and failures, against a producer that only remembers; the real ones are tried in tests/integration."""
+"""Pace and failures of a replay, against a producer that only remembers; real ones are tried in tests/integration."""
 
 import json
 from collections.abc import Callable
