@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import cargo_deny, environments, lock, native, python_environment, setup
+from scripts import cargo_deny, environments, lock, native, setup
 from scripts.places import BIN, NATIVE, PYTHON, WIDGETS
 from scripts.steps import Outcome, StepError, captured, say, stop, summary
 
@@ -95,9 +95,8 @@ def main() -> None:
     if unknown:
         parser.error(f"no check {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     try:
-        setup.machine()
-        python_environment.make()
-        setup.project()
+        with setup.everything():
+            pass
     except StepError as error:
         stop(error)
     lanes = [[check for check in lane if check.name in chosen] for lane in LANES]

@@ -1,30 +1,64 @@
 """Build the Rust half: into the environment for work, into a wheel for everybody else."""
 
 import shutil
-from collections.abc import Iterable
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from scripts.places import BIN, NATIVE, PACKAGE, ROOT, WHEELS
+from scripts.places import BIN, NATIVE, PACKAGE, PYTHON, ROOT, WHEELS, environment
 from scripts.stamps import fingerprint, is_fresh, record
-from scripts.steps import run, timed
+from scripts.steps import StepError, run, timed
 from scripts.widgets import PRODUCTS as WIDGET_PRODUCTS
 
 PROJECT = (ROOT / "pyproject.toml", ROOT / "rust-toolchain.toml")
+STEP = "native"
 # One profile for wheel, tests and benchmarks: two cores compile every dependency once.
 PROFILE = "--release"
 
 
+@contextmanager
+def compiled_meanwhile() -> Iterator[None]:
+    """Compile the crates beside the body, which waits for the network more than for a core."""
+    if _is_fresh():
+        yield
+        return
+    command = ["cargo", "build", PROFILE, "--locked", "--quiet", "-p", "neuralake-py"]
+    cargo = subprocess.Popen(
+        command,
+        cwd=NATIVE,
+        # As maturin calls it, or PyO3 would be built a second time.
+        env={**environment(), "PYO3_PYTHON": str(PYTHON)},
+        stdin=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    except BaseException:
+        cargo.terminate()
+        raise
+    finally:
+        with timed("Rust crates (6 to 10 minutes on two cores, once)"):
+            code = cargo.wait()
+    if code != 0:
+        message = f"`{' '.join(command)}` ended with exit code {code}."
+        raise StepError(message)
+
+
 def develop() -> None:
     """Install the project into the environment, its Python files where they stand."""
-    if not (NATIVE / "crates" / "neuralake-py").is_dir():
+    if _is_fresh():
         return
-    mark = fingerprint([*_rust(), *PROJECT, *_shared()])
-    module = PACKAGE / "_native.abi3.so"
-    if is_fresh("native", mark, [module, BIN / "neuralake"]):
-        return
-    with timed("native module (the first time 6 to 10 minutes on two cores)"):
+    with timed("native module"):
         run([BIN / "maturin", "develop", PROFILE, "--locked", "--uv", "--quiet"])
-    record("native", mark)
+    record(STEP, _mark())
+
+
+def _mark() -> str:
+    return fingerprint([*_rust(), *PROJECT, *_shared()])
+
+
+def _is_fresh() -> bool:
+    return is_fresh(STEP, _mark(), [PACKAGE / "_native.abi3.so", BIN / "neuralake"])
 
 
 def wheel() -> Path:

@@ -11,25 +11,31 @@ from scripts.stamps import fingerprint, is_fresh, record
 from scripts.steps import StepError, captured, run, timed
 
 STEP = "packages"
+NETWORK = "the first set-up needs the network; run it again and it goes on where it stopped"
 
 
-def make() -> None:
+def create() -> None:
+    """Make an empty environment, unless there is one that runs."""
+    if not _runs(PYTHON):
+        with timed("Python environment"):
+            _create()
+
+
+def install() -> None:
     """Bring the environment to what the lock says.
 
     uv is itself a locked package: pip fetches it once, by its hashes, and it installs the rest three times faster.
     It keeps the wheel that it builds from pyspark's sdist, so that only the first environment pays for that.
     """
     mark = fingerprint([LOCK], sys.version)
-    if is_fresh(STEP, mark, [PYTHON, BIN / "uv", BIN / "pytest"]):
+    if is_fresh(STEP, mark, [BIN / "uv", BIN / "pytest"]):
         return
     with timed("Python packages"):
-        if not _runs(PYTHON):
-            _create()
         if not (BIN / "uv").exists():
             _bootstrap()
         run(
             [BIN / "uv", "pip", "install", "--quiet", "--require-hashes", "-r", LOCK],
-            hint="the first set-up needs the network; it goes on where it stopped",
+            hint=NETWORK,
         )
     record(STEP, mark)
 
@@ -59,5 +65,5 @@ def _bootstrap() -> None:
     with tempfile.TemporaryDirectory() as folder:
         wanted = Path(folder) / "uv.txt"
         wanted.write_text(block("uv"))
-        pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        run([*pip, "--no-deps", "--require-hashes", "-r", wanted])
+        pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+        run([PYTHON, *pip, "--no-deps", "--require-hashes", "-r", wanted], hint=NETWORK)

@@ -3,6 +3,9 @@
 Each missing program is named with the way to get it, all at once and before anything is built.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from scripts import browser, libraries, native, python_environment, widgets
 from scripts.programs import BUILD_PROGRAMS, STACK_PROGRAMS, complaint, require
 from scripts.stamps import fingerprint, is_fresh, record
@@ -23,19 +26,24 @@ def machine() -> None:
         record("machine", mark)
 
 
-def project() -> None:
-    """Build and install the project itself."""
-    widgets.build()
+@contextmanager
+def everything() -> Iterator[None]:
+    """Run every step; the body runs while the crates compile, once the packages are there."""
+    machine()
+    python_environment.create()
+    with native.compiled_meanwhile():
+        python_environment.install()
+        widgets.build()
+        browser.provide()
+        yield
     native.develop()
 
 
 def main() -> None:
-    """Run every step."""
+    """Run the command line."""
     try:
-        machine()
-        python_environment.make()
-        project()
-        browser.provide()
+        with everything():
+            pass
     except StepError as error:
         stop(error)
     say("set up: .venv/bin/neuralake --help")

@@ -8,6 +8,7 @@ from scripts.places import ROOT, VENV
 
 STAMPS = VENV / ".stamps"
 SKIPPED_FOLDERS = {"node_modules", "target", "__pycache__", "static", "lib", ".yarn"}
+SKIPPED_SUFFIXES = {".so", ".dylib", ".tsbuildinfo"}
 
 
 def fingerprint(sources: Iterable[Path], *facts: str) -> str:
@@ -35,8 +36,10 @@ def record(step: str, mark: str) -> None:
 
 
 def _files(source: Path) -> Iterable[Path]:
+    """Walk a file or a folder; build products among the sources are passed over, unless named themselves."""
     if source.is_file():
         yield source
-    elif source.is_dir() and source.name not in SKIPPED_FOLDERS:
+    elif source.is_dir():
         for child in source.iterdir():
-            yield from _files(child)
+            if child.name not in SKIPPED_FOLDERS and child.suffix not in SKIPPED_SUFFIXES:
+                yield from _files(child)

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import browser, native, python_environment, setup
+from scripts import native, setup
 from scripts.places import BUILD, NATIVE, PYTHON, ROOT, environment
 from scripts.programs import BUILD_PROGRAMS, STACK_PROGRAMS, require
-from scripts.steps import Outcome, StepError, say, stop, summary, timed
+from scripts.steps import Outcome, StepError, run, say, stop, summary, timed
 
 RESULTS = BUILD / "tests"
 NO_TESTS = 5  # pytest's exit code for an empty selection
@@ -56,29 +56,6 @@ SUITES = (
 )
 
 
-def start_tool_installation() -> subprocess.Popen[bytes]:
-    """Install the real stack's programs in the background; their log stands under ``build``."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with (RESULTS / "tools.log").open("wb") as log:
-        return subprocess.Popen(
-            [PYTHON, "-m", "scripts.tools"],
-            cwd=ROOT,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-
-
-def await_tools(installation: subprocess.Popen[bytes]) -> None:
-    """Wait for the background installation and show what it said if it failed."""
-    with timed("MinIO, Kafka and Spark in the tools cache"):
-        code = installation.wait(timeout=1800)
-    if code != 0:
-        said = (RESULTS / "tools.log").read_text(errors="replace").strip()
-        raise StepError(f"the real stack could not be installed:\n{said}")
-
-
 def run_suite(suite: Suite, extra: Sequence[str] = ()) -> Outcome:
     """Run one suite and say how it ended."""
     say(f"\n══ {suite.name}")
@@ -101,18 +78,11 @@ def run_suite(suite: Suite, extra: Sequence[str] = ()) -> Outcome:
 
 
 def prepare() -> None:
-    """Set up everything, the slow installations side by side."""
-    setup.machine()
+    """Set up everything; the real stack is installed while the crates compile."""
     require(BUILD_PROGRAMS + STACK_PROGRAMS)
-    python_environment.make()
-    installation = start_tool_installation()
-    try:
-        setup.project()
-        native.wheel()
-        browser.provide()
-        await_tools(installation)
-    finally:
-        installation.kill()
+    with setup.everything(), timed("MinIO, Kafka and Spark in the tools cache"):
+        run([PYTHON, "-m", "scripts.tools"])
+    native.wheel()
 
 
 def main() -> None:
