@@ -28,8 +28,8 @@ pub(crate) enum Outcome {
     /// Nothing was decided.
     #[default]
     Open,
-    /// This version is ours.
-    Landed(u64),
+    /// The version is ours.
+    Landed,
     /// The attempt failed with this error, for the caller.
     Failed(LakeError),
 }
@@ -131,7 +131,7 @@ impl Committer for ConditionalPut {
         let version = metadata.version();
         match self.settle(&url, version, &bytes) {
             Ok(true) => {
-                self.record(Outcome::Landed(version));
+                self.record(Outcome::Landed);
                 let size = bytes.len() as u64;
                 Ok(CommitResponse::Committed { file_meta: FileMeta::new(url, metadata.in_commit_timestamp(), size) })
             }

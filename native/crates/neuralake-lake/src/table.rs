@@ -300,7 +300,7 @@ impl Table {
         let outcome = outcome.lock().map(|mut slot| std::mem::take(&mut *slot)).unwrap_or_default();
         match (outcome, result) {
             (Outcome::Failed(error), _) => Err(error),
-            (Outcome::Landed(_), Ok(CommitResult::Committed(done))) if done.post_commit_snapshot().is_some() => {
+            (Outcome::Landed, Ok(CommitResult::Committed(done))) if done.post_commit_snapshot().is_some() => {
                 if let Some(snapshot) = done.post_commit_snapshot() {
                     self.adopt(Arc::clone(snapshot));
                 }
@@ -308,7 +308,7 @@ impl Table {
                 Ok(true)
             }
             // Landed, but the reader could not go on from the commit: what landed stays landed.
-            (Outcome::Landed(_), _) => self.refresh().map(|()| true),
+            (Outcome::Landed, _) => self.refresh().map(|()| true),
             (Outcome::Open, Ok(CommitResult::Conflicted(_))) => Ok(false),
             (Outcome::Open, Ok(_)) => {
                 Err(LakeError::Log { table: self.root.to_string(), reason: "the commit was never tried".to_owned() })
@@ -412,7 +412,7 @@ impl Table {
         match (outcome.lock().map(|mut slot| std::mem::take(&mut *slot)).unwrap_or_default(), created) {
             (Outcome::Failed(error), _) => Err(error),
             // Created by us, or by another who was faster: the columns are compared next.
-            (Outcome::Landed(_), _) | (_, Ok(_) | Err(KernelError::TableAlreadyExistsAtPath(_))) => Ok(()),
+            (Outcome::Landed, _) | (_, Ok(_) | Err(KernelError::TableAlreadyExistsAtPath(_))) => Ok(()),
             (_, Err(e)) => Err(log_error(root, &e)),
         }
     }
@@ -490,7 +490,7 @@ fn read_snapshot(
 /// Whether the error says that there is no table, as the reader words it for each kind of store.
 fn is_absent(error: &KernelError) -> bool {
     match error {
-        KernelError::FileNotFound(_) | KernelError::MissingVersion(_) => true,
+        KernelError::FileNotFound(_) | KernelError::MissingVersion(_) | KernelError::EmptyLog => true,
         KernelError::Backtraced { source, .. } => is_absent(source),
         KernelError::InvalidTableLocation(_) => true,
         _ => false,

@@ -1,0 +1,143 @@
+//! The journal for Python: topics, a durable writer, a batch reader.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, Int64Builder, RecordBatch, TimestampMicrosecondBuilder};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use neuralake_stream::clock::{Clock, SystemClock};
+use neuralake_stream::journal::{JournalError, Reader, Topic, Writer, WriterOptions, watermarks};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3_arrow::export::Arro3RecordBatch;
+use pyo3_arrow::{PyArray, PyRecordBatch};
+
+use crate::errors::journal_error;
+
+/// Incarnation of a topic, and (partition, first offset, next synced offset) of each partition.
+type Description = (String, Vec<(u32, u64, u64)>);
+
+/// Create a topic, or find it if it has as many partitions. Returns its incarnation.
+#[pyfunction]
+pub(crate) fn journal_create_topic(
+    py: Python<'_>,
+    directory: PathBuf,
+    topic: &str,
+    partitions: u32,
+) -> PyResult<String> {
+    py.detach(|| Topic::create(&directory, topic, partitions))
+        .map(|topic| topic.incarnation().to_string())
+        .map_err(|e| journal_error(&e))
+}
+
+/// Incarnation of a topic and what its partitions hold.
+#[pyfunction]
+pub(crate) fn journal_describe(py: Python<'_>, directory: PathBuf, topic: &str) -> PyResult<Description> {
+    py.detach(|| describe(&directory, topic)).map_err(|e| journal_error(&e))
+}
+
+fn describe(directory: &Path, topic: &str) -> Result<Description, JournalError> {
+    let topic = Topic::open(directory, topic)?;
+    let partitions = (0..topic.partitions())
+        .map(|partition| watermarks(&topic, partition).map(|(first, next)| (partition, first, next)))
+        .collect::<Result<_, _>>()?;
+    Ok((topic.incarnation().to_string(), partitions))
+}
+
+/// Synced messages of one partition as a record batch of offset, timestamp and value.
+#[pyfunction]
+pub(crate) fn journal_read<'py>(
+    py: Python<'py>,
+    directory: PathBuf,
+    topic: &str,
+    partition: u32,
+    from_offset: u64,
+    max_messages: usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    let batch = py
+        .detach(|| read(&directory, topic, partition, from_offset, max_messages))
+        .map_err(|e| journal_error(&e))?
+        .map_err(|e| PyValueError::new_err(e.to_string()))?;
+    Ok(Arro3RecordBatch::from(PyRecordBatch::new(batch)).into_pyobject(py)?.into_any())
+}
+
+fn read(
+    directory: &Path,
+    topic: &str,
+    partition: u32,
+    from_offset: u64,
+    max_messages: usize,
+) -> Result<Result<RecordBatch, arrow::error::ArrowError>, JournalError> {
+    let utc = DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC")));
+    let mut offsets = Int64Builder::new();
+    let mut times = TimestampMicrosecondBuilder::new().with_data_type(utc.clone());
+    let mut values = BinaryBuilder::new();
+    let mut reader = Reader::open(&Topic::open(directory, topic)?, partition, from_offset)?;
+    reader.poll(max_messages, usize::MAX, &mut |message| {
+        offsets.append_value(i64::try_from(message.offset).unwrap_or(i64::MAX));
+        times.append_value(message.timestamp_us);
+        values.append_value(message.value);
+    })?;
+    let schema = Schema::new(vec![
+        Field::new("offset", DataType::Int64, false),
+        Field::new("timestamp", utc, false),
+        Field::new("value", DataType::Binary, false),
+    ]);
+    let columns: Vec<ArrayRef> = vec![Arc::new(offsets.finish()), Arc::new(times.finish()), Arc::new(values.finish())];
+    Ok(RecordBatch::try_new(Arc::new(schema), columns))
+}
+
+/// The one writer of a journal partition.
+#[pyclass(frozen, module = "neuralake_kernel._native")]
+pub(crate) struct JournalWriter {
+    inner: Mutex<Option<Writer>>,
+}
+
+#[pymethods]
+impl JournalWriter {
+    #[new]
+    fn new(py: Python<'_>, directory: PathBuf, topic: &str, partition: u32) -> PyResult<Self> {
+        let writer = py
+            .detach(|| Writer::open(&Topic::open(&directory, topic)?, partition, WriterOptions::default()))
+            .map_err(|e| journal_error(&e))?;
+        Ok(Self { inner: Mutex::new(Some(writer)) })
+    }
+
+    /// Append binary values; returns (first, next) offset once they are on disk.
+    fn append(&self, py: Python<'_>, values: PyArray) -> PyResult<(u64, u64)> {
+        let (array, _) = values.into_inner();
+        let slices = slices(&array)?;
+        py.detach(|| {
+            let mut slot = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            let writer = slot.as_mut().ok_or_else(|| PyValueError::new_err("this writer is closed"))?;
+            let range = writer.append(slices, SystemClock.now_us()).map_err(|e| journal_error(&e))?;
+            Ok((range.start, range.end))
+        })
+    }
+
+    /// Release the partition. May be called twice.
+    fn close(&self) {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_args))]
+    fn __exit__(&self, _args: &Bound<'_, pyo3::types::PyTuple>) {
+        self.close();
+    }
+}
+
+fn slices(array: &ArrayRef) -> PyResult<Vec<&[u8]>> {
+    if array.null_count() > 0 {
+        return Err(PyValueError::new_err("values of messages cannot be null"));
+    }
+    match array.data_type() {
+        DataType::Binary => Ok(array.as_binary::<i32>().iter().flatten().collect()),
+        DataType::LargeBinary => Ok(array.as_binary::<i64>().iter().flatten().collect()),
+        DataType::BinaryView => Ok(array.as_binary_view().iter().flatten().collect()),
+        other => Err(PyTypeError::new_err(format!("found an array of {other}, expected binary values"))),
+    }
+}

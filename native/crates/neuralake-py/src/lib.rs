@@ -1,0 +1,20 @@
+//! `neuralake_kernel._native`: what Python asks of Rust, in Arrow capsules, scalars, strings and handles.
+
+mod errors;
+mod job;
+mod journal;
+mod store;
+
+
+use pyo3::prelude::*;
+
+/// The native half of `neuralake_kernel`; imported by `_bridge` alone.
+#[pymodule]
+mod _native {
+    #[pymodule_export]
+    use super::job::Job;
+    #[pymodule_export]
+    use super::journal::{JournalWriter, journal_create_topic, journal_describe, journal_read};
+    #[pymodule_export]
+    use super::store::probe_store;
+}

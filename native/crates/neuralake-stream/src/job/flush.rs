@@ -1,0 +1,100 @@
+//! One flush into one commit: rejects first, then rows, then the decision, then the quarantine.
+
+use std::time::{Duration, Instant};
+
+use neuralake_core::buffer::Flush;
+use neuralake_lake::quarantine::roll_forward;
+use neuralake_lake::table::DataFile;
+use neuralake_lake::{Draft, LakeError, Table, TableView};
+
+use super::begin::{Begun, check_epoch, provenance};
+use super::spec::JobSpec;
+use crate::StreamError;
+
+/// First pause before an upload is tried again.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// Longest pause between two tries.
+const LAST_PAUSE: Duration = Duration::from_secs(2);
+
+/// What a flush left behind.
+pub(super) struct Landed {
+    pub(super) files: u64,
+    pub(super) bytes: u64,
+}
+
+/// Land one flush. `paused` hears why the store keeps the job waiting.
+pub(super) fn land(
+    spec: &JobSpec,
+    begun: &mut Begun,
+    flush: &Flush,
+    paused: &mut dyn FnMut(&LakeError),
+) -> Result<Landed, StreamError> {
+    let started = Instant::now();
+    begun.main.ensure_fresh()?;
+    begun.main.pass("before_upload");
+    let mut landed = Landed { files: 0, bytes: 0 };
+    let mut decided = provenance(spec, begun.epoch);
+    if flush.rejects.num_rows() > 0 {
+        let file = upload(spec, &begun.quarantine, &flush.rejects, started, paused)?;
+        decided.quarantine.push(file.named);
+        begun.main.pass("after_reject_upload");
+    }
+    let mut files = Vec::new();
+    if flush.rows.num_rows() > 0 {
+        let file = upload(spec, &begun.main, &flush.rows, started, paused)?;
+        landed.files += 1;
+        landed.bytes += file.named.size;
+        files.push(file);
+    }
+    begun.main.pass("after_upload");
+    let has_rejects = !decided.quarantine.is_empty();
+    let (epoch, table) = (begun.epoch, begun.main.root().to_string());
+    begun.main.commit(spec.deadline(), &mut |view: &mut dyn TableView| {
+        check_epoch(spec, view, epoch)?;
+        let mut txns = Vec::with_capacity(flush.spans.len());
+        for (partition, span) in &flush.spans {
+            let key = spec.position_key(partition.0);
+            let found = view.txn(&key)?.unwrap_or(-1);
+            if found != span.from.0 {
+                let (table, partition, expected) = (table.clone(), partition.0, span.from.0);
+                return Err(LakeError::PositionMoved { table, partition, expected, found });
+            }
+            txns.push((key, span.to.0));
+        }
+        Ok(Some(Draft { files: files.clone(), txns, provenance: decided.clone() }))
+    })?;
+    if has_rejects {
+        roll_forward(&begun.main, &mut begun.quarantine, spec.deadline(), true)?;
+    }
+    Ok(landed)
+}
+
+/// Checkpoint both tables, with the quarantine brought up first so that its next roll-forward reads little.
+pub(super) fn checkpoint(spec: &JobSpec, begun: &mut Begun) -> Result<(), StreamError> {
+    roll_forward(&begun.main, &mut begun.quarantine, spec.deadline(), false)?;
+    begun.main.checkpoint()?;
+    begun.quarantine.checkpoint()?;
+    Ok(())
+}
+
+/// Upload until it works or the deadline passes. Every try takes a fresh name: no name is ever written twice.
+fn upload(
+    spec: &JobSpec,
+    table: &Table,
+    batch: &arrow::array::RecordBatch,
+    started: Instant,
+    paused: &mut dyn FnMut(&LakeError),
+) -> Result<DataFile, StreamError> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match table.stage(batch) {
+            Ok(file) => return Ok(file),
+            Err(error @ LakeError::StoreUnreachable { .. }) if started.elapsed() < spec.deadline() => {
+                paused(&error);
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(LAST_PAUSE);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What a job has done so far, as its handle and its views read it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::StreamError;
+
+/// Commits whose times are kept for the percentiles.
+const KEPT_TIMES: usize = 512;
+
+/// What a job is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Taking its epoch and its positions.
+    Starting,
+    /// Reading and committing.
+    Running,
+    /// Waiting for a source or a store that is away.
+    Paused,
+    /// Stopped as asked, everything delivered is committed.
+    Stopped,
+    /// A newer worker owns the table.
+    Fenced,
+    /// Ended by an error.
+    Failed,
+}
+
+/// An error, as far as it goes to people.
+#[derive(Debug, Clone, Serialize)]
+pub struct Trouble {
+    /// Stable identifier.
+    pub code: String,
+    /// What was tried, found and expected.
+    pub message: String,
+    /// The next step.
+    pub hint: String,
+    /// Whether starting again may help.
+    pub retryable: bool,
+}
+
+impl From<&StreamError> for Trouble {
+    fn from(error: &StreamError) -> Self {
+        Self {
+            code: error.code().to_owned(),
+            message: error.to_string(),
+            hint: error.hint().to_owned(),
+            retryable: error.is_retryable(),
+        }
+    }
+}
+
+/// Counters of one life of a worker; positions and versions are those of the table.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Name of the job and of its table.
+    pub job: String,
+    /// Topic it reads.
+    pub topic: String,
+    /// Epoch it committed at start; 0 before that.
+    pub epoch: i64,
+    /// What it is about.
+    pub state: State,
+    /// Messages delivered to it.
+    pub offered: u64,
+    /// Their bytes.
+    pub offered_bytes: u64,
+    /// Rows that held the contract, up to the last flush taken.
+    pub rows: u64,
+    /// Whole messages rejected.
+    pub dead_letters: u64,
+    /// Rows rejected, whole messages included.
+    pub quarantined_rows: u64,
+    /// How often each rule was broken.
+    pub reasons: BTreeMap<String, u64>,
+    /// Rows waiting for their flush.
+    pub buffered_rows: u64,
+    /// Bytes waiting for their flush.
+    pub buffered_bytes: u64,
+    /// Rows in the table by this worker.
+    pub committed_rows: u64,
+    /// Messages settled by this worker.
+    pub committed_messages: u64,
+    /// Commits it made.
+    pub commits: u64,
+    /// Data files it added.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Version of the table after its last commit.
+    pub table_version: u64,
+    /// Version of the quarantine after its last commit.
+    pub quarantine_version: u64,
+    /// Next offset of each partition, as committed.
+    pub positions: BTreeMap<String, i64>,
+    /// Whether the end was reached, with nothing left to commit.
+    pub caught_up: bool,
+    /// Messages known to wait in the source.
+    pub lag: u64,
+    /// Median time of a commit, files included, in ms.
+    pub commit_p50_ms: Option<f64>,
+    /// 99th percentile of the same.
+    pub commit_p99_ms: Option<f64>,
+    /// When this worker began, UTC microseconds.
+    pub started_at_us: i64,
+    /// When it committed last.
+    pub last_commit_at_us: Option<i64>,
+    /// When this report was made.
+    pub updated_at_us: i64,
+    /// Why it is paused, or what ended it.
+    pub error: Option<Trouble>,
+    #[serde(skip)]
+    times: VecDeque<Duration>,
+}
+
+impl Report {
+    pub(super) fn new(job: &str, topic: &str, now_us: i64) -> Self {
+        Self {
+            job: job.to_owned(),
+            topic: topic.to_owned(),
+            epoch: 0,
+            state: State::Starting,
+            offered: 0,
+            offered_bytes: 0,
+            rows: 0,
+            dead_letters: 0,
+            quarantined_rows: 0,
+            reasons: BTreeMap::new(),
+            buffered_rows: 0,
+            buffered_bytes: 0,
+            committed_rows: 0,
+            committed_messages: 0,
+            commits: 0,
+            files: 0,
+            bytes: 0,
+            table_version: 0,
+            quarantine_version: 0,
+            positions: BTreeMap::new(),
+            caught_up: false,
+            lag: 0,
+            commit_p50_ms: None,
+            commit_p99_ms: None,
+            started_at_us: now_us,
+            last_commit_at_us: None,
+            updated_at_us: now_us,
+            error: None,
+            times: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn time_commit(&mut self, took: Duration) {
+        if self.times.len() == KEPT_TIMES {
+            self.times.pop_front();
+        }
+        self.times.push_back(took);
+    }
+
+    /// The report with its percentiles worked out.
+    #[must_use]
+    pub fn finished(mut self, now_us: i64) -> Self {
+        let mut times: Vec<Duration> = self.times.drain(..).collect();
+        times.sort_unstable();
+        let at = |share: usize| {
+            let index = (times.len().saturating_sub(1)) * share / 100;
+            times.get(index).map(|took| took.as_secs_f64() * 1e3)
+        };
+        self.commit_p50_ms = at(50);
+        self.commit_p99_ms = at(99);
+        self.updated_at_us = now_us;
+        self
+    }
+}

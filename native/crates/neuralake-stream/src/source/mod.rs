@@ -1,0 +1,113 @@
+//! Where messages come from: the journal or Kafka, read alike.
+//!
+//! A source is read from positions given by hand, never from what a broker remembers of us. It delivers each
+//! partition in the order of its offsets; gaps are normal.
+
+mod journal;
+mod kafka;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use neuralake_core::buffer::Message;
+use neuralake_core::position::{Offset, Partition};
+use serde::Deserialize;
+
+use crate::StreamError;
+pub use journal::JournalSource;
+pub use kafka::KafkaSource;
+
+/// What a partition holds now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// Partition.
+    pub partition: Partition,
+    /// First offset held.
+    pub first: Offset,
+    /// Offset after the last one.
+    pub end: Offset,
+}
+
+/// A topic under reading.
+pub trait Source: Send {
+    /// What each partition holds.
+    ///
+    /// # Errors
+    /// `SourceUnreachable` when the source does not answer.
+    fn held(&mut self) -> Result<Vec<Held>, StreamError>;
+
+    /// Begin at these positions, one for every partition to be read.
+    ///
+    /// # Errors
+    /// A position that is not held, or a source that does not answer.
+    fn start(&mut self, positions: &BTreeMap<Partition, Offset>) -> Result<(), StreamError>;
+
+    /// Deliver what there is, at most `limit` messages; wait at most `wait` for the first. Returns how many.
+    ///
+    /// # Errors
+    /// What cannot be waited out; a broker that is away is waited for.
+    fn poll(
+        &mut self,
+        wait: Duration,
+        limit: usize,
+        deliver: &mut dyn FnMut(&Message<'_>),
+    ) -> Result<usize, StreamError>;
+
+    /// Whether every partition's end was reached and no message delivered since.
+    fn is_at_end(&self) -> bool;
+
+    /// Messages known to wait beyond what was delivered, as far as the source tells.
+    fn lag(&self) -> u64;
+
+    /// Why nothing comes at the moment, if the source is away.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
+    /// Tell lag tools how far the table is; a hint that nothing of ours reads.
+    fn note_committed(&mut self, _positions: &BTreeMap<Partition, Offset>) {}
+}
+
+/// Which source, as the Python side says it.
+#[derive(Clone, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum SourceSpec {
+    /// Our own journal below a directory.
+    Journal {
+        /// Directory of all topics.
+        directory: PathBuf,
+    },
+    /// A Kafka broker.
+    Kafka {
+        /// Options under librdkafka's names; may hold secrets.
+        options: BTreeMap<String, String>,
+        /// The topic's id, as the broker tells it.
+        incarnation: String,
+    },
+}
+
+/// An open source and the incarnation of its topic.
+pub struct Opened {
+    /// The source.
+    pub source: Box<dyn Source>,
+    /// Identity of the topic; another one under the same name has another.
+    pub incarnation: String,
+}
+
+/// Open the topic of a job.
+///
+/// # Errors
+/// What the source says.
+pub fn open(spec: &SourceSpec, topic: &str, job: &str) -> Result<Opened, StreamError> {
+    match spec {
+        SourceSpec::Journal { directory } => {
+            let source = JournalSource::open(directory, topic)?;
+            Ok(Opened { incarnation: source.incarnation(), source: Box::new(source) })
+        }
+        SourceSpec::Kafka { options, incarnation } => Ok(Opened {
+            source: Box::new(KafkaSource::open(options, topic, job)?),
+            incarnation: incarnation.clone(),
+        }),
+    }
+}

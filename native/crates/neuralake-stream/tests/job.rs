@@ -1,0 +1,209 @@
+//! A job on the embedded profile: journal in, Delta table out, each message exactly once.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use neuralake_lake::store::{self, Store};
+use neuralake_lake::{Table, TableView};
+use neuralake_stream::clock::SystemClock;
+use neuralake_stream::job::{Ending, Job, JobSpec, Report, StartAt};
+use neuralake_stream::journal::{Topic, Writer, WriterOptions};
+
+const TIGHT: &str = r#"{"id":"tight","version":2,"columns":[{"name":"n","type":"int64","nullable":false,"max":10}]}"#;
+const LOOSE: &str = r#"{"id":"loose","version":1,"columns":[{"name":"n","type":"int64","nullable":false}]}"#;
+
+struct Bench {
+    directory: tempfile::TempDir,
+    writer: Writer,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let topic = Topic::create(&directory.path().join("journal"), "t", 1).unwrap();
+        let writer = Writer::open(&topic, 0, WriterOptions::default()).unwrap();
+        Self { directory, writer }
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn send(&mut self, values: &[String]) {
+        self.writer.append(values.iter().map(String::as_bytes), 0).unwrap();
+    }
+
+    fn spec(&self, contract: &str) -> JobSpec {
+        let spec = serde_json::json!({
+            "job": "numbers", "topic": "t", "store": {"uri": format!("file://{}/lake", self.path().display())},
+            "source": {"kind": "journal", "directory": self.path().join("journal")},
+            "contract": serde_json::from_str::<serde_json::Value>(contract).unwrap(),
+            "start": "earliest", "flush": {"max_rows": 7, "max_bytes": 1_000_000, "max_age_ms": 20},
+            "max_message_bytes": 1000, "deadline_s": 10, "checkpoint_every": 5});
+        JobSpec::from_json(&spec.to_string()).unwrap()
+    }
+
+    fn start(&self, contract: &str) -> Job {
+        Job::start(self.spec(contract), Arc::new(SystemClock))
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        store::open(&self.spec(LOOSE).store).unwrap()
+    }
+
+    /// Offsets of the committed rows of a table, from the Parquet files its log names.
+    fn offsets(&self, table: &str) -> Vec<i64> {
+        use arrow::array::AsArray;
+        let root = self.path().join("lake").join(table);
+        let mut offsets = Vec::new();
+        for file in named_files(&root) {
+            let reader = std::fs::File::open(file).unwrap();
+            let batches = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(reader).unwrap();
+            for batch in batches.build().unwrap() {
+                let batch = batch.unwrap();
+                let column = batch.column_by_name("_offset").unwrap();
+                offsets.extend(column.as_primitive::<arrow::datatypes::Int64Type>().values());
+            }
+        }
+        offsets.sort_unstable();
+        offsets
+    }
+}
+
+fn named_files(root: &Path) -> Vec<PathBuf> {
+    let mut logs: Vec<_> = std::fs::read_dir(root.join("_delta_log"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "json"))
+        .collect();
+    logs.sort();
+    logs.iter()
+        .flat_map(|log| std::fs::read_to_string(log).unwrap().lines().map(str::to_owned).collect::<Vec<_>>())
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(&line).ok())
+        .filter_map(|action| Some(root.join(action.get("add")?.get("path")?.as_str()?)))
+        .collect()
+}
+
+fn numbers(range: std::ops::Range<i64>) -> Vec<String> {
+    range.map(|n| format!("{{\"n\":{n}}}")).collect()
+}
+
+fn wait_for(job: &Job, what: &str, is_so: impl Fn(&Report) -> bool) -> Report {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let report = job.report();
+        if is_so(&report) {
+            return report;
+        }
+        assert!(Instant::now() < deadline, "waited for {what}, last report: {report:?}");
+        std::thread::yield_now();
+    }
+}
+
+fn wait_for_end(job: &Job) -> Ending {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(ending) = job.ending() {
+            return ending;
+        }
+        assert!(Instant::now() < deadline, "the job did not end: {:?}", job.report());
+        std::thread::yield_now();
+    }
+}
+
+fn position(report: &Report) -> i64 {
+    report.positions.get("0").copied().unwrap_or(-1)
+}
+
+#[test]
+fn each_message_lands_once_over_many_lives() {
+    let mut bench = Bench::new();
+    for life in 0..5 {
+        bench.send(&numbers(life * 40..(life + 1) * 40));
+        bench.send(&["poison".to_owned()]);
+        let job = bench.start(LOOSE);
+        let report = wait_for(&job, "the position", |r| position(r) == (life + 1) * 41 && r.caught_up);
+        assert_eq!(report.epoch, life + 1);
+        job.stop();
+        assert_eq!(wait_for_end(&job), Ending::Stopped);
+    }
+    let (rows, rejects) = (bench.offsets("numbers"), bench.offsets("numbers__quarantine"));
+    let expected_rejects: Vec<i64> = (1..=5).map(|life| life * 41 - 1).collect();
+    assert_eq!(rejects, expected_rejects);
+    let expected: Vec<i64> = (0..205).filter(|offset| !expected_rejects.contains(offset)).collect();
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn the_newer_epoch_wins_and_the_older_is_fenced() {
+    let mut bench = Bench::new();
+    let old = bench.start(LOOSE);
+    wait_for(&old, "its start", |r| r.epoch == 1);
+    let new = bench.start(LOOSE);
+    wait_for(&new, "its start", |r| r.epoch == 2);
+    bench.send(&numbers(0..50));
+    assert_eq!(wait_for_end(&old), Ending::Fenced);
+    wait_for(&new, "the position", |r| position(r) == 50);
+    new.stop();
+    assert_eq!(wait_for_end(&new), Ending::Stopped);
+    assert_eq!(bench.offsets("numbers"), (0..50).collect::<Vec<_>>());
+    let error = old.report().error.unwrap();
+    assert_eq!(error.code, "fenced");
+    assert!(error.message.contains("epoch 1") && error.message.contains("epoch 2"), "{}", error.message);
+}
+
+/// The wound of side tables: a kill between main commit and roll-forward, and a tighter contract at the restart.
+#[test]
+fn a_decision_is_not_judged_again_by_a_tighter_contract() {
+    let mut bench = Bench::new();
+    bench.send(&["poison".to_owned()]);
+    bench.send(&numbers(0..20));
+    let job = bench.start(LOOSE);
+    wait_for(&job, "the position", |r| position(r) == 21);
+    job.stop();
+    wait_for_end(&job);
+    // As if killed before its roll-forward: the quarantine's log is gone, the decision stands in the main log.
+    std::fs::remove_dir_all(bench.path().join("lake/numbers__quarantine/_delta_log")).unwrap();
+    bench.send(&numbers(10..30));
+    let job = bench.start(TIGHT);
+    wait_for(&job, "the position", |r| position(r) == 41);
+    job.stop();
+    assert_eq!(wait_for_end(&job), Ending::Stopped);
+    let (rows, rejects) = (bench.offsets("numbers"), bench.offsets("numbers__quarantine"));
+    assert_eq!(rows, (1..=21).collect::<Vec<_>>(), "numbers over 10 that were good then stay");
+    assert_eq!(rejects, std::iter::once(0).chain(22..41).collect::<Vec<_>>());
+}
+
+#[test]
+fn another_incarnation_of_the_topic_stops_the_job() {
+    let bench = Bench::new();
+    let job = bench.start(LOOSE);
+    wait_for(&job, "its start", |r| r.epoch == 1);
+    job.stop();
+    wait_for_end(&job);
+    std::fs::remove_dir_all(bench.path().join("journal/t")).unwrap();
+    Topic::create(&bench.path().join("journal"), "t", 1).unwrap();
+    let job = bench.start(LOOSE);
+    assert_eq!(wait_for_end(&job), Ending::Fatal);
+    assert_eq!(job.report().error.unwrap().code, "source-replaced");
+    let mut table = Table::open(&bench.store(), "numbers", &Arc::default()).unwrap().unwrap();
+    assert_eq!(table.txn("numbers/epoch").unwrap(), Some(1), "it fenced nobody");
+}
+
+#[test]
+fn a_job_that_starts_with_the_latest_leaves_the_past_alone() {
+    let mut bench = Bench::new();
+    bench.send(&numbers(0..5));
+    let mut spec = bench.spec(LOOSE);
+    spec.start = StartAt::Latest;
+    let job = Job::start(spec, Arc::new(SystemClock));
+    let report = wait_for(&job, "its start", |r| r.caught_up);
+    assert_eq!(report.positions, BTreeMap::from([("0".to_owned(), 5)]));
+    bench.send(&numbers(0..3));
+    wait_for(&job, "the position", |r| position(r) == 8);
+    job.stop();
+    wait_for_end(&job);
+    assert_eq!(bench.offsets("numbers"), [5, 6, 7]);
+}
