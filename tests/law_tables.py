@@ -12,6 +12,8 @@ from pathlib import Path
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
+from neuralake_kernel.catalog import TableStore
+
 T0 = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 MAIN_SCHEMA = {
@@ -41,18 +43,21 @@ Place = tuple[int, int, int | None]
 
 @dataclass
 class LawTable:
-    """One table with its quarantine in a folder."""
+    """One table with its quarantine, in a folder or in another store."""
 
     folder: Path
     name: str = "packets"
     topic: str = "device.raw"
     positions: dict[int, int] = field(default_factory=dict)
+    store: TableStore | None = None
 
     def table_uri(self, name: str) -> str:
+        if self.store is not None:
+            return self.store.table_uri(name)
         return (self.folder / name).absolute().as_uri()
 
     def delta_options(self) -> dict[str, str]:
-        return {}
+        return {} if self.store is None else self.store.delta_options()
 
     def start(self, *partitions: int, epoch: int = 1, first: int = 0) -> None:
         """Commit epoch and first positions, as a job's start does."""
@@ -81,6 +86,7 @@ class LawTable:
             self.table_uri(self.name),
             main_frame(places, self.topic).to_arrow(),
             mode="append",
+            storage_options=self.delta_options() or None,
             commit_properties=CommitProperties(
                 app_transactions=transactions, custom_metadata=metadata
             ),
@@ -93,13 +99,14 @@ class LawTable:
             self.table_uri(f"{self.name}__quarantine"),
             quarantine_frame(places, self.topic).to_arrow(),
             mode="append",
+            storage_options=self.delta_options() or None,
             commit_properties=CommitProperties(
                 app_transactions=[Transaction(self.main().metadata().id, recorded)]
             ),
         )
 
     def main(self) -> DeltaTable:
-        return DeltaTable(self.table_uri(self.name))
+        return DeltaTable(self.table_uri(self.name), storage_options=self.delta_options() or None)
 
 
 def main_frame(places: Sequence[Place], topic: str = "device.raw") -> pl.DataFrame:

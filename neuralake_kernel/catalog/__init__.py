@@ -16,7 +16,7 @@ from neuralake_kernel.catalog.declaration import (
 from neuralake_kernel.catalog.entry import CatalogEntry, ColumnEntry
 from neuralake_kernel.catalog.html import card as html_card
 from neuralake_kernel.catalog.html import grid as html_grid
-from neuralake_kernel.catalog.snapshot import Snapshots, TableStore, open_table, read_options
+from neuralake_kernel.catalog.snapshot import Snapshots, TableStore, open_table
 from neuralake_kernel.catalog.verify import verify_table
 from neuralake_kernel.catalog.verify_report import Finding, FindingKind, VerifyReport
 
@@ -37,7 +37,6 @@ __all__ = [
     "html_card",
     "html_grid",
     "open_table",
-    "read_options",
     "table",
     "verify_table",
 ]

@@ -93,6 +93,8 @@ def open_table(store: TableStore, name: str, *, version: int | None = None) -> "
             " are gone; try the newest version.",
             context={"table": name, "uri": uri, "version": version},
         ) from error
+    # Polars takes the options from here, and knows the names of patience as other types.
+    opened._storage_options = store.delta_options() or None  # noqa: SLF001
     table: DeltaTable = opened
     return table
 

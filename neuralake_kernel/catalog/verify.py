@@ -15,7 +15,7 @@ from neuralake_kernel.catalog.declaration import QUARANTINE_SUFFIX
 from neuralake_kernel.catalog.delta_log import LogHistory, read_history
 from neuralake_kernel.catalog.expectation import load_expected
 from neuralake_kernel.catalog.findings import FindingList, judge_messages, judge_sent
-from neuralake_kernel.catalog.snapshot import TableStore, open_table, read_options
+from neuralake_kernel.catalog.snapshot import TableStore, open_table
 from neuralake_kernel.catalog.verify_report import VerifyReport
 from neuralake_kernel.errors import CatalogError, UsageError
 
@@ -107,10 +107,10 @@ def verify_table(
     if history is not None:
         _judge_roll_forward(history, main.version(), recorded, found)
 
-    rows = _read_rows(store, table, main, is_quarantine=False, may_lack_row=foreign)
+    rows = _read_rows(table, main, is_quarantine=False, may_lack_row=foreign)
     if quarantine is not None:
         name = table + QUARANTINE_SUFFIX
-        rejected = _read_rows(store, name, quarantine, is_quarantine=True, may_lack_row=False)
+        rejected = _read_rows(name, quarantine, is_quarantine=True)
         rows = _concat(rows, rejected)
     cut = rows if foreign else _cut(rows, positions, main.version(), recorded, found)
     held = judge_messages(cut, found)
@@ -209,12 +209,11 @@ def _names_rejects(info: Any, *, under_quarantine: bool = False) -> bool:  # noq
 
 
 def _read_rows(
-    store: TableStore, name: str, table: "DeltaTable", *, is_quarantine: bool, may_lack_row: bool
+    name: str, table: "DeltaTable", *, is_quarantine: bool, may_lack_row: bool = False
 ) -> "pl.LazyFrame":
     import polars as pl  # noqa: PLC0415  (heavy)
 
-    options = read_options(store, store.table_uri(name))
-    frame = pl.scan_delta(table, storage_options=options or None)
+    frame = pl.scan_delta(table)
     names = frame.collect_schema().names()
     wanted = {"_partition", "_offset"} | (set() if may_lack_row else {"_row"})
     if lacking := sorted(wanted.difference(names)):

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote, urlsplit
 
 from neuralake_kernel.catalog import Catalog
 from neuralake_kernel.errors import QueryError
@@ -27,6 +28,13 @@ Progress = Callable[[float], None]
 
 # The client's own default waits ten minutes for a server that is gone.
 _RETRIES: Final = {"max_retries": 3, "initial_backoff": 100, "max_backoff": 1000, "jitter": 100}
+
+_LOUD_LOGGERS: Final = (
+    "SQLQueryContextLogger",
+    "DataFrameQueryContextLogger",
+    "pyspark.sql.connect.client",
+    "pyspark.sql.connect.client.logging",
+)
 
 # What the client says when the server does not know the session any more.
 _LOST_SESSION: Final = ("NO_ACTIVE_SESSION", "INVALID_HANDLE.SESSION", "SESSION_CLOSED", "SESSION_NOT_FOUND")
@@ -183,8 +191,8 @@ class ColdSql:
                 hint='install it with pip install "neuralake-kernel[cold]".',
             ) from error
         # Every error would be printed with its whole Java trace, kilobytes of it.
-        logging.getLogger("pyspark.sql.connect.client").setLevel(logging.CRITICAL)
-        logging.getLogger("pyspark.sql.connect.client.logging").setLevel(logging.CRITICAL)
+        for name in _LOUD_LOGGERS:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         session = SparkSession(connection=self._connect)
         session.client.set_retry_policies([DefaultPolicy(**_RETRIES)])
         session.conf.set("spark.sql.session.timeZone", "UTC")
@@ -196,10 +204,8 @@ class ColdSql:
         for name, version in versions.items():
             if self._views.get(name) == version:
                 continue
-            uri = self._catalog.store.table_uri(name)
-            # Hadoop knows S3 stores by this scheme.
-            uri = uri.replace("s3://", "s3a://", 1)
-            frame = session.read.format("delta").option("versionAsOf", version).load(uri)
+            path = _hadoop_path(self._catalog.store.table_uri(name))
+            frame = session.read.format("delta").option("versionAsOf", version).load(path)
             frame.createOrReplaceTempView(name)
             self._views[name] = version
 
@@ -236,6 +242,13 @@ class ColdSql:
             code="query-failed",
             hint="lab.catalog shows tables and columns; names with capitals need backticks in Spark.",
         )
+
+
+def _hadoop_path(uri: str) -> str:
+    """Hadoop knows S3 stores by a scheme of its own, and takes paths as they are on disk."""
+    if uri.startswith("file:"):
+        return f"file://{unquote(urlsplit(uri).path)}"
+    return uri.replace("s3://", "s3a://", 1)
 
 
 def _quietly(call: Callable[..., object], *arguments: object) -> None:

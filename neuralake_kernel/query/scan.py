@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from neuralake_kernel.catalog import Snapshots, read_options
+from neuralake_kernel.catalog import Snapshots
 from neuralake_kernel.contract import is_identity_column
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ def scan(
     import polars as pl  # noqa: PLC0415  (heavy)
 
     held = snapshots.at(table, version)
-    options = read_options(snapshots.store, snapshots.store.table_uri(table))
-    frame = pl.scan_delta(held, storage_options=options or None)
+    frame = pl.scan_delta(held)
     if identity:
         return frame
     shown = [field.name for field in held.schema().fields if not is_identity_column(field.name)]
