@@ -19,7 +19,7 @@ TIMEOUT_S = 2.0
 
 
 class Probe:
-    """One attempt to find a process ready.
+    """One attempt to find a process ready; the loop that registers its channel closes it.
 
     Parameters
     ----------
@@ -32,55 +32,46 @@ class Probe:
     def __init__(self, ready: ReadyProbe, *, started_at: float) -> None:
         self.deadline = time.monotonic() + TIMEOUT_S
         self.answer: bool | None = None
-        self.channel: socket.socket | None = None
+        self.channel = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._is_http = ready.kind == "http"
         self._request = b""
         if ready.kind == "file":
+            self.channel.close()
             self.answer = _is_fresh(Path(ready.target), started_at)
             return
-        if ready.kind == "http":
+        if self._is_http:
             url = urlsplit(ready.target)
             host, port = url.hostname or "127.0.0.1", url.port or 80
             self._request = f"GET {url.path or '/'} HTTP/1.0\r\nHost: {host}:{port}\r\n\r\n".encode()
         else:
             host, _, text = ready.target.rpartition(":")
             port = int(text)
-        self._connect(host, port)
+        self.channel.setblocking(False)
+        if self.channel.connect_ex((host, port)) not in {0, errno.EINPROGRESS}:
+            self.answer = False
 
     @property
     def events(self) -> int:
         """What to wait for on the channel: it is writable once connected, readable once answered."""
         return selectors.EVENT_WRITE if self._request or not self._is_http else selectors.EVENT_READ
 
-    def _connect(self, host: str, port: int) -> None:
-        self._is_http = bool(self._request)
-        self.channel = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self.channel.setblocking(False)
-        if self.channel.connect_ex((host, port)) not in {0, errno.EINPROGRESS}:
-            self.finish(is_ready=False)
-
     def advance(self) -> None:
         """Go one step, when the channel is as :attr:`events` wants it."""
-        if self.channel is None:
+        if self.answer is not None:
             return
         try:
             if self.channel.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                self.finish(is_ready=False)
+                self.answer = False
             elif not self._is_http:
-                self.finish(is_ready=True)
+                self.answer = True
             elif self._request:
                 self.channel.send(self._request)
                 self._request = b""
             else:
                 status = self.channel.recv(64).split(b" ")
-                self.finish(is_ready=len(status) > 1 and status[1].startswith(b"2"))
+                self.answer = len(status) > 1 and status[1].startswith(b"2")
         except OSError:
-            self.finish(is_ready=False)
-
-    def finish(self, *, is_ready: bool) -> None:
-        """End the attempt."""
-        self.answer = is_ready
-        if self.channel is not None:
-            self.channel.close()
+            self.answer = False
 
 
 def _is_fresh(path: Path, started_at: float) -> bool:

@@ -116,7 +116,7 @@ class SupervisedProcess:
         self._terminate(now)
 
     def _terminate(self, now: float) -> None:
-        self._drop_probe()
+        self.probe = None
         if self.child is None:
             if not self.recorded.wanted and self.state not in {"fatal", "fenced"}:
                 self.state = "stopped"
@@ -178,10 +178,10 @@ class SupervisedProcess:
             self._forgive(now)
             return
         if self.probe is not None and self.probe.answer is None and now >= self.probe.deadline:
-            self.probe.finish(is_ready=False)
+            self.probe.answer = False
         if self.probe is not None and self.probe.answer is not None:
             is_ready = self.probe.answer
-            self._drop_probe()
+            self.probe = None
             self._next_probe = now + PROBE_EVERY_S
             if is_ready:
                 self._became_ready(now)
@@ -192,11 +192,6 @@ class SupervisedProcess:
     def _forgive(self, now: float) -> None:
         if self._ready_since is not None and now - self._ready_since >= self.spec.restart.reset_after_s:
             self._failures = 0
-
-    def _drop_probe(self) -> None:
-        if self.probe is not None:
-            self.probe.finish(is_ready=False)
-            self.probe = None
 
     def _kill_if_late(self, now: float) -> None:
         if self.child is not None and self._kill_at is not None and now >= self._kill_at:
@@ -216,7 +211,7 @@ class SupervisedProcess:
         return child.poll()
 
     def _ended(self, code: int, now: float) -> None:
-        self._drop_probe()
+        self.probe = None
         self.child = None
         self._kill_at = None
         self.recorded = replace(self.recorded, pid=None, pid_started="")

@@ -99,12 +99,11 @@ class SupervisorProcess:
 
     def _advance(self, now: float) -> None:
         for process in self._processes.values():
-            before = process.status().state
+            before = process.state
             if process.advance(now=now):
                 self._dirty = True
-                status = process.status()
-                if status.state != before:
-                    self._say(f"{process.name}: {before} -> {status.state} {status.reason}".rstrip())
+                if process.state != before:
+                    self._say(f"{process.name}: {before} -> {process.state} {process.recorded.reason}".rstrip())
         self._register_probes()
         if self._ends:
             self._stop_in_order(now)
@@ -116,24 +115,19 @@ class SupervisorProcess:
             self._tick(now)
 
     def _register_probes(self) -> None:
-        for name, process in self._processes.items():
-            registered, present = self._probes.get(name), process.probe
-            if registered is not None and (registered is not present or registered.answer is not None):
-                self._forget_probe(name)
-            if present is None or present.channel is None or present.answer is not None:
-                continue
-            if name in self._probes:
-                self._selector.modify(present.channel, present.events, present)
-            else:
-                self._selector.register(present.channel, present.events, present)
-                self._probes[name] = present
-
-    def _forget_probe(self, name: str) -> None:
-        # A closed socket is no longer known by its descriptor, so it is looked up by the probe.
-        probe = self._probes.pop(name)
-        for key in list(self._selector.get_map().values()):
-            if key.data is probe:
-                self._selector.unregister(key.fileobj)
+        present = {name: process.probe for name, process in self._processes.items() if process.probe is not None}
+        for name, probe in list(self._probes.items()):
+            if present.get(name) is not probe or probe.answer is not None:
+                # Only here is its socket closed: closed before, its descriptor could name another one already.
+                self._selector.unregister(probe.channel)
+                probe.channel.close()
+                del self._probes[name]
+        for name, probe in present.items():
+            if probe.answer is None and name in self._probes:
+                self._selector.modify(probe.channel, probe.events, probe)
+            elif probe.answer is None:
+                self._selector.register(probe.channel, probe.events, probe)
+                self._probes[name] = probe
 
     def _timeout(self, now: float) -> float:
         if self._ends and self._all_down():
@@ -272,8 +266,8 @@ class SupervisorProcess:
         self, connection: Connection, process: SupervisedProcess, states: set[str], deadline: float
     ) -> None:
         def attempt() -> dict[str, Any] | None:
-            status = process.status()
-            return status.to_json() if status.state in states or time.monotonic() >= deadline else None
+            is_over = process.state in states or time.monotonic() >= deadline
+            return process.status().to_json() if is_over else None
 
         self._waiting.append((connection, attempt, deadline))
 

@@ -2,10 +2,13 @@
 
 import os
 import signal
+import socket
 import stat
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ import pytest
 from neuralake_kernel.errors import ProtocolError, StackError, UsageError
 from neuralake_kernel.stack import ProcessSpec, ReadyProbe, RestartPolicy, Supervisor
 from neuralake_kernel.stack.procinfo import is_alive, pids_with_token
+from neuralake_kernel.stack.record import load_record
 from neuralake_kernel.stack.state import SupervisorFiles
 
 Wait = Callable[..., None]
@@ -312,3 +316,37 @@ def test_a_signalled_supervisor_leaves_and_is_resumed(supervisor: Supervisor, wa
     status = supervisor.find("sleeper")
     assert status is not None
     assert status.state == "ready"
+
+
+def test_probes_and_clients_do_not_take_each_others_place(supervisor: Supervisor) -> None:
+    # Probes open and close sockets all the time, clients too: a descriptor is reused within one turn of the loop.
+    with socket.socket() as silent, socket.socket() as closed:
+        for holder in (silent, closed):
+            holder.bind(("127.0.0.1", 0))
+        silent.listen(512)
+        http, tcp = (f"127.0.0.1:{holder.getsockname()[1]}" for holder in (silent, closed))
+        for number in range(4):
+            supervisor.start(python(f"refused{number}", SLEEPER, ready=ReadyProbe("tcp", tcp)))
+            supervisor.start(python(f"silent{number}", SLEEPER, ready=ReadyProbe("http", f"http://{http}/")))
+        pid = supervisor.pid
+        deadline = time.monotonic() + 3
+        while time.monotonic() < deadline:
+            assert {status.state for status in supervisor.status()} == {"starting"}
+        assert supervisor.pid == pid
+
+
+def test_an_http_probe_wants_a_good_answer(supervisor: Supervisor, home: Path) -> None:
+    code = (
+        "import http.server, pathlib, sys\n"
+        "class Handler(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self):\n"
+        "        self.send_response(200 if pathlib.Path('go').exists() and self.path == '/ready' else 503)\n"
+        "        self.end_headers()\n"
+        "http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), Handler).serve_forever()"
+    )
+    port = load_record(home).ports["store"]
+    spec = python("web", code, ready=ReadyProbe("http", f"http://127.0.0.1:{port}/ready"))
+    supervisor.start(replace(spec, argv=(*spec.argv, str(port))))
+    assert supervisor.wait("web", timeout_s=1).state == "starting"
+    (home / "go").touch()
+    assert supervisor.wait("web", timeout_s=10).state == "ready"
