@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from neuralake_kernel import _bridge
-from neuralake_kernel.source.produce import Closing, Ranges
+from neuralake_kernel.source.produce import Closing, Ranges, closed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,6 +73,7 @@ class JournalProducer(Closing):
         self._topic = topic
         self._writers: dict[int, Any] = {}
         self._acked = Ranges()
+        self._is_closed = False
 
     def send(
         self,
@@ -82,6 +83,8 @@ class JournalProducer(Closing):
         key: bytes | None = None,  # noqa: ARG002 - the journal keeps no keys
     ) -> None:
         """Append messages; the journal keeps no keys."""
+        if self._is_closed:
+            raise closed(self._topic)
         array = values if isinstance(values, pa.Array) else pa.array(values, pa.binary())
         if len(array) == 0:
             return
@@ -99,6 +102,7 @@ class JournalProducer(Closing):
 
     def close(self) -> None:
         """Release the partitions' locks; may be called twice."""
+        self._is_closed = True
         while self._writers:
             _, writer = self._writers.popitem()
             writer.close()

@@ -22,8 +22,8 @@ from confluent_kafka import (
 from confluent_kafka import Producer as Client
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
-from neuralake_kernel.errors import SourceError, UsageError
-from neuralake_kernel.source.produce import Closing, Ranges
+from neuralake_kernel.errors import SourceError
+from neuralake_kernel.source.produce import Closing, Ranges, closed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -316,8 +316,7 @@ class KafkaProducer(Closing):
 
     def _open_client(self) -> Any:  # noqa: ANN401 - the stubs are incomplete
         if self._client is None:
-            msg = f"Cannot send to {self._topic!r}: this producer is closed."
-            raise UsageError(msg, hint="Open another one.")
+            raise closed(self._topic)
         return self._client
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, Self
 
+from neuralake_kernel.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     import pyarrow as pa
 
-__all__ = ["Closing", "Producer", "Ranges"]
+__all__ = ["Closing", "Producer", "Ranges", "closed"]
 
 
 class Producer(Protocol):
@@ -87,3 +89,8 @@ class Closing:
     def close(self) -> None:
         """Let go of the topic."""
         raise NotImplementedError
+
+
+def closed(topic: str) -> UsageError:
+    """Build the error of a producer that was used after its end."""
+    return UsageError(f"Cannot send to {topic!r}: this producer is closed.", hint="Open another one.")

@@ -303,9 +303,9 @@ def test_a_producer_of_a_missing_topic_says_so(kafka: BrokerSpec) -> None:
     assert caught.value.code == "topic-missing"
 
 
-def test_a_closed_producer_refuses(kafka: BrokerSpec, topic: str) -> None:
-    create_topic(kafka, topic)
-    producer = open_producer(kafka, topic)
+def test_a_closed_producer_refuses(broker: Broker, topic: str) -> None:
+    create_topic(broker, topic)
+    producer = open_producer(broker, topic)
     producer.close()
     with pytest.raises(UsageError):
         producer.send([b"late"])
