@@ -77,6 +77,11 @@ class FakeLoop:
                 "eeg_raw": report("eeg_raw", now_s),
                 "spikes": report("spikes", now_s, rows_s=2_104, dead_letters=7),
             },
+            tables=[
+                {"name": "eeg_raw", "rows": 412_402_118, "bytes": 3.7e9, "version": 5_000 + int(now_s - STARTED_S)},
+                {"name": "spikes", "rows": 518_204, "bytes": 4.6e6, "version": 5_000 + int(now_s - STARTED_S)},
+                {"name": "recordings", "rows": 10, "bytes": 41_000, "version": 12},
+            ],
         )
 
 

@@ -1,5 +1,5 @@
 /** One ingest job: title, stations, health, picture, reasons, details. */
-import type { JobSnapshot } from "@neuralake/protocol";
+import type { JobSnapshot, TableSnapshot } from "@neuralake/protocol";
 
 import { details, reasons } from "./details.ts";
 import { element, setText } from "./dom.ts";
@@ -9,23 +9,29 @@ import { healthOf } from "./health.ts";
 import { stateSign } from "./sign.ts";
 import { sparkline } from "./sparkline.ts";
 import { stations } from "./stations.ts";
-import { countText, counted, rateText, sizeText } from "./words.ts";
+import { countText, counted, rateText, SEPARATOR, sizeText } from "./words.ts";
 
-/** A job and how long ago its snapshot arrived. */
+/** A job, what is known of its table, and how long ago its snapshot arrived. */
 export interface JobView {
   readonly job: JobSnapshot;
+  readonly table: TableSnapshot | null;
   readonly waitedS: number;
 }
 
-function aboutText({ topic, report }: JobSnapshot): string {
-  const parts = topic === "" ? [] : [`from ${topic}`];
-  if (report !== null) {
-    if (report.table_version !== null) {
-      parts.push(`version ${countText(report.table_version)}`);
-    }
-    parts.push(counted(report.committed_rows, "row"), sizeText(report.bytes));
+// A job counts from its worker's start; how large the table is, the catalog alone knows.
+function aboutText({ job, table }: JobView): string {
+  const parts = job.topic === "" ? [] : [`from ${job.topic}`];
+  const version = table?.version ?? job.report?.table_version ?? null;
+  if (version !== null) {
+    parts.push(`version ${countText(version)}`);
   }
-  return parts.join(" · ");
+  if (table !== null && table.rows !== null) {
+    parts.push(counted(table.rows, "row"));
+  }
+  if (table !== null && table.bytes !== null) {
+    parts.push(sizeText(table.bytes));
+  }
+  return parts.join(SEPARATOR);
 }
 
 /** A job that follows its snapshot. */
@@ -52,16 +58,17 @@ export function jobCard(): Part<JobView> {
   );
   return {
     root,
-    update({ job, waitedS }) {
+    update(view) {
+      const { job, waitedS } = view;
       const health = healthOf(job, waitedS);
       root.dataset["job"] = job.name;
       root.dataset["state"] = job.state;
       setText(name, job.table);
-      setText(about, aboutText(job));
+      setText(about, aboutText(view));
       setText(rate, job.rate_rows_s === null ? "" : `${rateText(job.rate_rows_s)} rows/s`);
       sign.update(health.state);
       setText(word, health.word);
-      setText(facts, health.facts.map((fact) => ` · ${fact}`).join(""));
+      setText(facts, health.facts.map((fact) => `${SEPARATOR}${fact}`).join(""));
       fault.update(job.report?.error ?? null);
       for (const part of parts) {
         part.update(job);

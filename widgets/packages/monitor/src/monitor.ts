@@ -112,7 +112,8 @@ function build(host: HTMLElement, source: Source): Draw {
     setText(profile, snapshot.profile);
     fault.update(snapshot.error);
     stack.update(snapshot);
-    jobs.update(snapshot.jobs.map((job) => ({ job, waitedS })));
+    const sizes = new Map(snapshot.tables.map((table) => [table.name, table]));
+    jobs.update(snapshot.jobs.map((job) => ({ job, table: sizes.get(job.table) ?? null, waitedS })));
     show(noJob, snapshot.jobs.length === 0);
     lake.update(snapshot);
     setText(spoken, snapshot.jobs.map(spokenState).join(", "));

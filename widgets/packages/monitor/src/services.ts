@@ -5,7 +5,7 @@ import { element, KeyedList, setAttribute, setText, show } from "./dom.ts";
 import type { Child, Part } from "./dom.ts";
 import { faultBox } from "./fault.ts";
 import { stateSign, stateText } from "./sign.ts";
-import { sizeText } from "./words.ts";
+import { SEPARATOR, sizeText } from "./words.ts";
 
 /** Hands an action to the host; null where the host only looks. */
 export type Act = ((action: StackAction) => void) | null;
@@ -26,7 +26,7 @@ function factsOf(service: ServiceSnapshot): string {
     return stateText(service.state);
   }
   const size = service.rss_bytes === null ? "" : sizeText(service.rss_bytes);
-  return [portOf(service.endpoint), size].filter((text) => text !== "").join(" · ");
+  return [portOf(service.endpoint), size].filter((text) => text !== "").join(SEPARATOR);
 }
 
 function serviceRow(act: Act): Part<ServiceSnapshot> {

@@ -3,7 +3,7 @@ import type { JobSnapshot } from "@neuralake/protocol";
 
 import { element, setAttribute, setText, show, svg } from "./dom.ts";
 import type { Part } from "./dom.ts";
-import { rateText } from "./words.ts";
+import { rateText, SEPARATOR } from "./words.ts";
 
 const WIDTH = 600;
 const HEIGHT = 48;
@@ -59,7 +59,7 @@ export function sparkline(): Part<JobSnapshot> {
       const most = job.history.reduce((top, [, rate]) => Math.max(top, rate), 0);
       setAttribute(line, "d", linePath(job.history, most));
       setAttribute(area, "d", areaPath(job.history, most));
-      setText(top, most > 0 ? `now ${rateText(job.rate_rows_s)} · most ${rateText(most)}` : "");
+      setText(top, most > 0 ? `now ${rateText(job.rate_rows_s)}${SEPARATOR}most ${rateText(most)}` : "");
       setAttribute(
         picture,
         "aria-label",

@@ -3,7 +3,7 @@ import type { JobSnapshot } from "@neuralake/protocol";
 
 import { element, setText } from "./dom.ts";
 import type { Part } from "./dom.ts";
-import { countText, counted, latencyText, rateText, sizeText } from "./words.ts";
+import { countText, counted, latencyText, rateText, SEPARATOR, sizeText } from "./words.ts";
 
 interface Station {
   readonly name: string;
@@ -17,7 +17,7 @@ const OFF = { figure: "not yet", unit: "", note: "maintenance is off" };
 const STATIONS: readonly Station[] = [
   {
     name: "offered",
-    what: "Messages read from the topic",
+    what: "Messages read from the topic; in all since this worker began",
     read: ({ report, rate_messages_s: rate }) => ({
       figure: rateText(rate),
       unit: PER_SECOND,
@@ -35,7 +35,7 @@ const STATIONS: readonly Station[] = [
   },
   {
     name: "committed",
-    what: "Rows that every reader of the table sees",
+    what: "Rows that every reader of the table sees, since this worker began",
     read: ({ report }) => ({
       figure: countText(report?.committed_rows),
       unit: "rows",
@@ -47,7 +47,7 @@ const STATIONS: readonly Station[] = [
 ];
 
 function latencyNote(p50: number | null, p99: number | null): string {
-  return p50 === null || p99 === null ? "" : `p50 ${latencyText(p50)} · p99 ${latencyText(p99)}`;
+  return p50 === null || p99 === null ? "" : `p50 ${latencyText(p50)}${SEPARATOR}p99 ${latencyText(p99)}`;
 }
 
 /** The stations as rows of a table: name and what has come that far. */

@@ -3,7 +3,7 @@ import type { Snapshot, TableSnapshot } from "@neuralake/protocol";
 
 import { element, KeyedList, setText, show } from "./dom.ts";
 import type { Part } from "./dom.ts";
-import { counted, countText, sizeText } from "./words.ts";
+import { counted, countText, SEPARATOR, sizeText } from "./words.ts";
 
 function tableRow(): Part<TableSnapshot> {
   const name = element("span", { class: "nlk-table-name" });
@@ -17,7 +17,7 @@ function tableRow(): Part<TableSnapshot> {
         table.version === null ? "" : `v${countText(table.version)}`,
       ];
       setText(name, table.name);
-      setText(facts, parts.filter((text) => text !== "").join(" · "));
+      setText(facts, parts.filter((text) => text !== "").join(SEPARATOR));
     },
   };
 }

@@ -7,6 +7,8 @@ const ONE_DECIMAL = new Intl.NumberFormat("en-US", {
 });
 
 export const UNKNOWN = "–";
+/** Between two facts of a line; it ends a line rather than begin one. */
+export const SEPARATOR = "\u00a0· ";
 
 /** Whole number with thousands apart; a dash where it is not known. */
 export function countText(value: number | null | undefined): string {
