@@ -87,9 +87,7 @@ class LawTable:
             main_frame(places, self.topic).to_arrow(),
             mode="append",
             storage_options=self.delta_options() or None,
-            commit_properties=CommitProperties(
-                app_transactions=transactions, custom_metadata=metadata
-            ),
+            commit_properties=CommitProperties(app_transactions=transactions, custom_metadata=metadata),
         )
         return self.main().version()
 
@@ -100,9 +98,7 @@ class LawTable:
             quarantine_frame(places, self.topic).to_arrow(),
             mode="append",
             storage_options=self.delta_options() or None,
-            commit_properties=CommitProperties(
-                app_transactions=[Transaction(self.main().metadata().id, recorded)]
-            ),
+            commit_properties=CommitProperties(app_transactions=[Transaction(self.main().metadata().id, recorded)]),
         )
 
     def main(self) -> DeltaTable:

@@ -92,9 +92,7 @@ class Catalog:
     def entries(self) -> tuple[CatalogEntry, ...]:
         """Give every table with its facts, by name."""
         declared = self.declarations
-        return tuple(
-            read_entry(self.snapshots, name, declared.get(name)) for name in self.names()
-        )
+        return tuple(read_entry(self.snapshots, name, declared.get(name)) for name in self.names())
 
     def resolve(self, table: str | type) -> str:
         """Give the name of a table that is declared or stored; a quarantine has one too.
@@ -183,9 +181,9 @@ class Catalog:
 
     def _stored_names(self) -> set[str]:
         """Folders of the lake that hold a log."""
-        import pyarrow.fs as arrow_fs  # noqa: PLC0415  (heavy)
-        from deltalake.exceptions import DeltaError  # noqa: PLC0415  (heavy)
-        from deltalake.fs import DeltaStorageHandler  # noqa: PLC0415  (heavy)
+        import pyarrow.fs as arrow_fs
+        from deltalake.exceptions import DeltaError
+        from deltalake.fs import DeltaStorageHandler
 
         uri = self.store.table_uri("").rstrip("/")
         try:
@@ -212,11 +210,7 @@ class Catalog:
             and not info.base_name.endswith(QUARANTINE_SUFFIX)
         ]
         logs = files.get_file_info([f"{name}/_delta_log" for name in names])
-        return {
-            name
-            for name, info in zip(names, logs, strict=True)
-            if info.type == arrow_fs.FileType.Directory
-        }
+        return {name for name, info in zip(names, logs, strict=True) if info.type == arrow_fs.FileType.Directory}
 
 
 def _is_missing_folder(error: Exception) -> bool:

@@ -211,7 +211,7 @@ def declaration_of(schema: type, registry: Registry | None = None) -> TableDecla
 
 
 def _require_schema(schema: object) -> None:
-    import dataframely as dy  # noqa: PLC0415  (brings polars, which importing the package must not)
+    import dataframely as dy
 
     if not (isinstance(schema, type) and issubclass(schema, dy.Schema)):
         raise UsageError(

@@ -66,8 +66,8 @@ def read_history(table: "DeltaTable") -> LogHistory:
     LogHistory
         Every commit file still there; the checkpoint is read only where commits are missing.
     """
-    import pyarrow.fs as arrow_fs  # noqa: PLC0415  (heavy)
-    from deltalake.fs import DeltaStorageHandler  # noqa: PLC0415  (heavy)
+    import pyarrow.fs as arrow_fs
+    from deltalake.fs import DeltaStorageHandler
 
     files = arrow_fs.PyFileSystem(DeltaStorageHandler.from_table(table._table))  # noqa: SLF001  (its own way)
     newest = table.version()
@@ -114,10 +114,8 @@ def _read_commit(files: Any, version: int, path: str) -> Commit:  # noqa: ANN401
 
 
 def _checkpoint_transactions(files: Any, path: str) -> dict[str, int]:  # noqa: ANN401  (pyarrow has no types)
-    import pyarrow.parquet as parquet  # noqa: PLC0415  (heavy)
+    from pyarrow import parquet
 
     with files.open_input_file(path) as file:
         column = parquet.read_table(file, columns=["txn"]).column("txn").to_pylist()
-    return {
-        row["appId"]: int(row["version"]) for row in column if row and row.get("appId") is not None
-    }
+    return {row["appId"]: int(row["version"]) for row in column if row and row.get("appId") is not None}

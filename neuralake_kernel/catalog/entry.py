@@ -132,10 +132,7 @@ class CatalogEntry:
         lines = [head if not self.description else f"{head}\n{self.description}"]
         if self.topic is not None:
             lines.append(f"topic {self.topic}")
-        rows = [
-            (column.name, _type_text(column), column.bounds, column.description or "")
-            for column in self.columns
-        ]
+        rows = [(column.name, _type_text(column), column.bounds, column.description or "") for column in self.columns]
         widths = [max((len(row[at]) for row in rows), default=0) for at in range(3)]
         lines += [
             "  " + "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]).rstrip()
@@ -151,17 +148,14 @@ class CatalogEntry:
     def _repr_html_(self) -> str:
         facts = [("state", self.summary), ("topic", self.topic), ("storage", self.storage), ("uri", self.uri)]
         columns = [
-            (column.name, _type_text(column), column.bounds, column.description or "")
-            for column in self.columns
+            (column.name, _type_text(column), column.bounds, column.description or "") for column in self.columns
         ]
         body = html.facts([(name, value) for name, value in facts if value])
         body += html.grid(("column", "type", "bounds", ""), columns)
         return html.card(self.name, self.description, body)
 
 
-def read_entry(
-    snapshots: Snapshots, name: str, declaration: TableDeclaration | None
-) -> CatalogEntry:
+def read_entry(snapshots: Snapshots, name: str, declaration: TableDeclaration | None) -> CatalogEntry:
     """Read what the log says about a table.
 
     Parameters
@@ -178,7 +172,7 @@ def read_entry(
     CatalogEntry
         Never raises for a table that cannot be read: one bad table must not hide the others.
     """
-    said = {
+    said: dict[str, Any] = {
         "uri": snapshots.store.table_uri(name),
         "columns": () if declaration is None else _declared_columns(declaration),
         "topic": None if declaration is None else declaration.topic,
@@ -193,9 +187,7 @@ def read_entry(
         return CatalogEntry(name, "unreadable", problem=error.message, **said)
     if declaration is None:
         said["columns"] = _stored_columns(table)
-    return CatalogEntry(
-        name, "stored", **said, **_table_facts(table), **_quarantine_facts(snapshots, name)
-    )
+    return CatalogEntry(name, "stored", **said, **_table_facts(table), **_quarantine_facts(snapshots, name))
 
 
 def _table_facts(table: "DeltaTable") -> dict[str, Any]:
@@ -214,8 +206,8 @@ def _table_facts(table: "DeltaTable") -> dict[str, Any]:
 
 def _file_facts(table: "DeltaTable") -> tuple[int | None, int, int, int | None]:
     """Rows (unknown when one file has no count), bytes, files, time of the newest file."""
-    import pyarrow as pa  # noqa: PLC0415  (heavy)
-    import pyarrow.compute as pc  # noqa: PLC0415  (heavy)
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
     files = pa.table(table.get_add_actions(flatten=True))
     if not files.num_rows:

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["load_expected"]
 
 
-def load_expected(
-    expect: "str | Path | pl.DataFrame", first_positions: Mapping[int, int]
-) -> "pl.DataFrame":
+def load_expected(expect: "str | Path | pl.DataFrame", first_positions: Mapping[int, int]) -> "pl.DataFrame":
     """Read what was sent.
 
     Parameters
@@ -39,7 +37,7 @@ def load_expected(
     UsageError
         ``expect-unreadable``: the file is missing, malformed, or names a message twice.
     """
-    import polars as pl  # noqa: PLC0415  (heavy)
+    import polars as pl
 
     frame = expect if isinstance(expect, pl.DataFrame) else _read_lines(Path(expect))
     if "partition" not in frame.columns:
@@ -54,9 +52,7 @@ def load_expected(
         frame = (
             frame.with_columns(pl.col("partition").cast(pl.Int64))
             .join(starts, on="partition", how="left", maintain_order="left")
-            .with_columns(
-                offset=pl.int_range(pl.len()).over("partition") + pl.col("start").fill_null(0)
-            )
+            .with_columns(offset=pl.int_range(pl.len()).over("partition") + pl.col("start").fill_null(0))
         )
     try:
         sent = frame.select(
@@ -75,7 +71,7 @@ def load_expected(
 
 
 def _read_lines(path: Path) -> "pl.DataFrame":
-    import polars as pl  # noqa: PLC0415  (heavy)
+    import polars as pl
 
     schema = {"partition": pl.Int64, "offset": pl.Int64, "rows": pl.Int64}
     try:

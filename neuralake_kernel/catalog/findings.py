@@ -47,7 +47,7 @@ class FindingList:
 
     def add_beyond(self, rows: "pl.DataFrame") -> None:
         """Blame rows at or after the position, and rows whose partition has none."""
-        import polars as pl  # noqa: PLC0415  (heavy)
+        import polars as pl
 
         messages = rows.unique(["source", "partition", "offset"]).sort("partition", "offset")
         has_position = pl.col("position").is_not_null()
@@ -70,7 +70,7 @@ class FindingList:
 
     def add_misplaced(self, rows: "pl.DataFrame") -> None:
         """Blame rows of the table without a number, and messages before the first position."""
-        import polars as pl  # noqa: PLC0415  (heavy)
+        import polars as pl
 
         is_rowless = pl.col("row").is_null() & ~pl.col("in_quarantine")
         where = "partition {partition} offset {offset}: "
@@ -89,14 +89,14 @@ class FindingList:
         absent: int,
     ) -> None:
         """On a source without gaps every absent offset is a lost message."""
-        import polars as pl  # noqa: PLC0415  (heavy)
+        import polars as pl
 
         if not absent:
             return
         for partition, position in now.items():
-            span = pl.DataFrame(
-                {"offset": pl.int_range(first[partition], position, eager=True)}
-            ).with_columns(partition=pl.lit(partition, dtype=pl.Int64))
+            span = pl.DataFrame({"offset": pl.int_range(first[partition], position, eager=True)}).with_columns(
+                partition=pl.lit(partition, dtype=pl.Int64)
+            )
             self.add_places(
                 "missing-message",
                 span.join(held, on=["partition", "offset"], how="anti", maintain_order="left"),
@@ -119,12 +119,10 @@ def judge_messages(rows: "pl.LazyFrame", found: FindingList) -> "pl.DataFrame":
     polars.DataFrame
         ``partition``, ``offset``, ``held_rows`` (distinct; null for a whole message), one per message.
     """
-    import polars as pl  # noqa: PLC0415  (heavy)
+    import polars as pl
 
     message = ("source", "partition", "offset")
-    ordered = (
-        rows.select(*message, "row").collect().sort(*message, "row", nulls_last=False).lazy()
-    )
+    ordered = rows.select(*message, "row").collect().sort(*message, "row", nulls_last=False).lazy()
     same_message = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift()) for name in message)
     before = pl.col("row").shift()
     is_whole = pl.col("row").is_null()
@@ -190,7 +188,7 @@ def judge_sent(held: "pl.DataFrame", sent: "pl.DataFrame", found: FindingList) -
     found
         Where breaches go.
     """
-    import polars as pl  # noqa: PLC0415  (heavy)
+    import polars as pl
 
     key = ["partition", "offset"]
     place = "partition {partition} offset {offset}"

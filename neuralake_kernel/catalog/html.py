@@ -52,9 +52,7 @@ def facts(pairs: Iterable[tuple[str, str]]) -> str:
     return f"<dl>{items}</dl>" if items else ""
 
 
-def grid(
-    head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[int] = ()
-) -> str:
+def grid(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[int] = ()) -> str:
     """Lay rows of text out as a table.
 
     Parameters
@@ -75,12 +73,10 @@ def grid(
 
     def cells(tag: str, texts: Sequence[str]) -> str:
         return "".join(
-            f"<{tag}{' class=nl-number' if at in right else ''}>{escape(text)}</{tag}>"
-            for at, text in enumerate(texts)
+            f"<{tag}{' class=nl-number' if at in right else ''}>{escape(text)}</{tag}>" for at, text in enumerate(texts)
         )
 
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
     return (
-        f'<div class="nl-scroll"><table><thead><tr>{cells("th", head)}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
+        f'<div class="nl-scroll"><table><thead><tr>{cells("th", head)}</tr></thead><tbody>{body}</tbody></table></div>'
     )

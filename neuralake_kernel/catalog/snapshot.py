@@ -65,7 +65,7 @@ def open_table(store: TableStore, name: str, *, version: int | None = None) -> "
     CatalogError
         ``table-not-created``, ``version-not-found``, or ``store-away`` (retryable).
     """
-    from deltalake.exceptions import DeltaError, TableNotFoundError  # noqa: PLC0415  (0.2 s)
+    from deltalake.exceptions import DeltaError, TableNotFoundError
 
     uri = store.table_uri(name)
     if version is not None and version < 0:
@@ -163,7 +163,7 @@ class Snapshots:
                 del self._held[key]
 
     def _newest_version(self, name: str) -> int:
-        from deltalake.exceptions import DeltaError  # noqa: PLC0415  (see `open_table`)
+        from deltalake.exceptions import DeltaError
 
         probe = self._probes.get(name)
         if probe is None:
@@ -181,14 +181,14 @@ class Snapshots:
 
 @functools.cache
 def _table_class() -> Any:  # noqa: ANN401  (deltalake has no types)
-    """deltalake's table, with its files named as they are on disk.
+    """Give deltalake's table, with its files named as they are on disk.
 
     It names the files of a folder by url-quoted paths, which Polars takes as they come: a lake in
     ``My Lab`` would not be found.
     """
-    from deltalake import DeltaTable  # noqa: PLC0415  (costs 0.2 s; the catalog is imported by all)
+    from deltalake import DeltaTable
 
-    class LocallyNamedTable(DeltaTable):  # type: ignore[misc]  # deltalake has no types
+    class LocallyNamedTable(DeltaTable):
         def file_uris(self, *arguments: Any, **options: Any) -> list[str]:  # noqa: ANN401  (passed on)
             uris: list[str] = super().file_uris(*arguments, **options)
             quoted = urlsplit(self.table_uri).path if self.table_uri.startswith("file:") else ""

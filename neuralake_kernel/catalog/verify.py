@@ -38,7 +38,7 @@ class _Positions:
 
     def frame(self) -> "pl.DataFrame":
         """Give ``partition``, ``first``, ``position``, one row per partition."""
-        import polars as pl  # noqa: PLC0415  (heavy)
+        import polars as pl
 
         return pl.DataFrame(
             {
@@ -103,7 +103,7 @@ def verify_table(
     if history is not None:
         positions = _read_positions(main, table, history, found)
     quarantine = None if foreign else _open_quarantine(store, table, found)
-    recorded = None if quarantine is None else quarantine.transaction_version(main.metadata().id)
+    recorded = None if quarantine is None else quarantine.transaction_version(str(main.metadata().id))
     if history is not None:
         _judge_roll_forward(history, main.version(), recorded, found)
 
@@ -142,9 +142,7 @@ def verify_table(
     )
 
 
-def _read_positions(
-    main: "DeltaTable", job: str, history: LogHistory, found: FindingList
-) -> _Positions:
+def _read_positions(main: "DeltaTable", job: str, history: LogHistory, found: FindingList) -> _Positions:
     """Positions, first positions and epoch; neither may ever move back."""
     now: dict[int, int] = {}
     first: dict[int, int] = {}
@@ -184,9 +182,7 @@ def _open_quarantine(store: TableStore, table: str, found: FindingList) -> "Delt
         return None
 
 
-def _judge_roll_forward(
-    history: LogHistory, version: int, recorded: int | None, found: FindingList
-) -> None:
+def _judge_roll_forward(history: LogHistory, version: int, recorded: int | None, found: FindingList) -> None:
     """Versions in (recorded, v] may have named no file; one that did is not rolled forward."""
     for commit in history.commits:
         if (recorded is None or commit.version > recorded) and _names_rejects(commit.info):
@@ -203,15 +199,11 @@ def _names_rejects(info: Any, *, under_quarantine: bool = False) -> bool:  # noq
         )
     if isinstance(info, str):
         return under_quarantine and ".parquet" in info
-    return isinstance(info, list) and any(
-        _names_rejects(value, under_quarantine=under_quarantine) for value in info
-    )
+    return isinstance(info, list) and any(_names_rejects(value, under_quarantine=under_quarantine) for value in info)
 
 
-def _read_rows(
-    name: str, table: "DeltaTable", *, is_quarantine: bool, may_lack_row: bool = False
-) -> "pl.LazyFrame":
-    import polars as pl  # noqa: PLC0415  (heavy)
+def _read_rows(name: str, table: "DeltaTable", *, is_quarantine: bool, may_lack_row: bool = False) -> "pl.LazyFrame":
+    import polars as pl
 
     frame = pl.scan_delta(table)
     names = frame.collect_schema().names()
@@ -237,7 +229,7 @@ def _read_rows(
 
 
 def _concat(rows: "pl.LazyFrame", rejected: "pl.LazyFrame") -> "pl.LazyFrame":
-    import polars as pl  # noqa: PLC0415  (heavy)
+    import polars as pl
 
     return pl.concat([rows, rejected])
 
@@ -250,7 +242,7 @@ def _cut(
     found: FindingList,
 ) -> "pl.LazyFrame":
     """Keep what lies below the positions; blame what lies beyond and may not."""
-    import polars as pl  # noqa: PLC0415  (heavy)
+    import polars as pl
 
     placed = rows.join(positions.frame().lazy(), on="partition", how="left")
     is_beyond = (pl.col("offset") >= pl.col("position")) | pl.col("position").is_null()
@@ -265,7 +257,7 @@ def _cut(
 
 def _below(sent: "pl.DataFrame", positions: _Positions) -> "pl.DataFrame":
     """What was sent between the first positions and the positions."""
-    import polars as pl  # noqa: PLC0415  (heavy)
+    import polars as pl
 
     placed = sent.join(positions.frame(), on="partition", how="left")
     inside = pl.col("offset").is_between(pl.col("first"), pl.col("position"), closed="left")
@@ -278,7 +270,7 @@ def _absent_offsets(held: "pl.DataFrame", positions: _Positions) -> int:
 
 
 def _row_counts(rows: "pl.LazyFrame") -> dict[str, int]:
-    import polars as pl  # noqa: PLC0415  (heavy)
+    import polars as pl
 
     is_whole = pl.col("row").is_null()
     rejected = pl.col("in_quarantine")
@@ -291,7 +283,7 @@ def _row_counts(rows: "pl.LazyFrame") -> dict[str, int]:
 
 
 def _notes(rows: "pl.LazyFrame", history: LogHistory | None) -> tuple[str, ...]:
-    import polars as pl  # noqa: PLC0415  (heavy)
+    import polars as pl
 
     notes = []
     if history is not None and not history.is_complete:

@@ -132,10 +132,10 @@ class VerifyReport:
             if self.quarantine_version is None
             else f"quarantine rolled forward to {self.quarantine_version}"
         )
+        held = f"rows {self.rows:,} in the table, {self.quarantined_rows:,} in quarantine"
         lines = [
             f"{self.table} at version {self.version} ({quarantine}) {verdict}.",
-            f"  messages {self.messages:,} = rows {self.rows:,} in the table,"
-            f" {self.quarantined_rows:,} in quarantine, {self.dead_letters:,} dead letters",
+            f"  messages {self.messages:,} = {held}, {self.dead_letters:,} dead letters",
         ]
         if self.expected is not None:
             lines.append(f"  sent {self.expected:,}, not yet read {self.pending:,}")

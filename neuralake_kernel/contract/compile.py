@@ -21,9 +21,7 @@ __all__ = ["compile_contract"]
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 # JSON has neither NaN nor infinity, so dataframely's two float rules hold for whatever was decoded.
-_CARRIED_RULES: Final = frozenset(
-    {"nullability", "min", "max", "min_exclusive", "max_exclusive", "nan", "inf"}
-)
+_CARRIED_RULES: Final = frozenset({"nullability", "min", "max", "min_exclusive", "max_exclusive", "nan", "inf"})
 
 _TYPES: Final[dict[str, ColumnType]] = {
     "Bool": "bool",
@@ -98,16 +96,14 @@ def compile_contract(schema: "type[dy.Schema]") -> Contract:
 def _compile_column(owner: str, name: str, column: "dy.Column") -> Column:
     if not _NAME.fullmatch(name):
         raise ContractError(
-            f"Cannot declare {owner}: column name {name!r} is not letters, digits and underscores"
-            " after a letter.",
+            f"Cannot declare {owner}: column name {name!r} is not letters, digits and underscores after a letter.",
             code="contract-column-name",
             hint="names beginning with '_' belong to the workbench; rename the column or set alias=….",
             context={"schema": owner, "column": name},
         )
     declared, type_ = _column_type(owner, name, column)
     bounds = {
-        bound: _bound_value(getattr(column, bound, None))
-        for bound in ("min", "max", "min_exclusive", "max_exclusive")
+        bound: _bound_value(getattr(column, bound, None)) for bound in ("min", "max", "min_exclusive", "max_exclusive")
     }
     if declared in _UNSIGNED_MAX:
         if bounds["min"] is None and bounds["min_exclusive"] is None:
@@ -133,8 +129,7 @@ def _column_type(owner: str, name: str, column: "dy.Column") -> tuple[str, Colum
     declared = next((cls.__name__ for cls in type(column).__mro__ if cls.__name__ in _TYPES), None)
     if declared is None:
         raise ContractError(
-            f"Cannot declare {owner}: column {name!r} is {type(column).__name__}, which tables"
-            " cannot hold yet.",
+            f"Cannot declare {owner}: column {name!r} is {type(column).__name__}, which tables cannot hold yet.",
             code="contract-type-unsupported",
             hint="use Bool, Int8…Int64, UInt8…UInt32, Float32, Float64, String, Binary, Date or Datetime.",
             context={"schema": owner, "column": name, "type": type(column).__name__},

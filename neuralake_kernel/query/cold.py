@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import unquote, urlsplit
 
 from neuralake_kernel.catalog import Catalog
@@ -27,7 +27,7 @@ __all__ = ["ColdSql"]
 Progress = Callable[[float], None]
 
 # The client's own default waits ten minutes for a server that is gone.
-_RETRIES: Final = {"max_retries": 3, "initial_backoff": 100, "max_backoff": 1000, "jitter": 100}
+_RETRIES: Final[dict[str, Any]] = {"max_retries": 3, "initial_backoff": 100, "max_backoff": 1000, "jitter": 100}
 
 _LOUD_LOGGERS: Final = (
     "SQLQueryContextLogger",
@@ -139,7 +139,7 @@ class ColdSql:
         with self._lock:
             self._drop_session()
 
-    def __enter__(self) -> "ColdSql":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -182,8 +182,8 @@ class ColdSql:
         if self._session is not None:
             return self._session
         try:
-            from pyspark.sql.connect.client.retries import DefaultPolicy  # noqa: PLC0415  (0.7 s)
-            from pyspark.sql.connect.session import SparkSession  # noqa: PLC0415  (0.7 s)
+            from pyspark.sql.connect.client.retries import DefaultPolicy
+            from pyspark.sql.connect.session import SparkSession
         except ImportError as error:
             raise QueryError(
                 "Cannot ask Spark: pyspark is not installed.",
@@ -260,7 +260,7 @@ def _quietly(call: Callable[..., object], *arguments: object) -> None:
 
 
 def _progress_handler(on_progress: Progress | None) -> Callable[..., None]:
-    def report(stages: Any, inflight_tasks: int, operation_id: str | None, done: bool) -> None:  # noqa: ANN401, ARG001, FBT001  (Spark's own signature)
+    def report(stages: Any, inflight_tasks: int, operation_id: str | None, done: bool) -> None:  # noqa: ANN401, ARG001  (Spark's own signature)
         if on_progress is None:
             return
         tasks = sum(stage.num_tasks for stage in stages or ())

@@ -85,13 +85,11 @@ def compare_answers(
     one, other = (frame.select(order).sort(order, nulls_last=True) for frame in (one, other))
     for name in order:
         found += _column_differences(name, one, other, keys, relative)
-    return AnswerComparison(
-        is_equal=not found, rows=one.height, differences=tuple(found[:_DIFFERENCES_SHOWN])
-    )
+    return AnswerComparison(is_equal=not found, rows=one.height, differences=tuple(found[:_DIFFERENCES_SHOWN]))
 
 
 def _widened(answer: Any) -> "pl.DataFrame":  # noqa: ANN401  (see `compare_answers`)
-    import polars as pl  # noqa: PLC0415  (heavy)
+    import polars as pl
 
     frame = answer.collect() if isinstance(answer, pl.LazyFrame) else pl.DataFrame(answer)
     casts = []
@@ -111,13 +109,13 @@ def _widened(answer: Any) -> "pl.DataFrame":  # noqa: ANN401  (see `compare_answ
 
 def _met(one: "pl.DataFrame", other: "pl.DataFrame") -> "tuple[pl.DataFrame, pl.DataFrame]":
     """Where one engine gave an integer and the other a float, both become doubles."""
-    import polars as pl  # noqa: PLC0415  (heavy)
+    import polars as pl
 
     other = other.select(one.columns)
     floats = [n for n in one.columns if one.schema[n].is_float() != other.schema[n].is_float()]
     numeric = [n for n in floats if one.schema[n].is_numeric() and other.schema[n].is_numeric()]
-    cast = pl.col(numeric).cast(pl.Float64) if numeric else []
-    return one.with_columns(cast), other.with_columns(cast)
+    casts = [pl.col(name).cast(pl.Float64) for name in numeric]
+    return one.with_columns(casts), other.with_columns(casts)
 
 
 def _ambiguous_keys(frame: "pl.DataFrame", keys: list[str]) -> list[str]:
@@ -129,7 +127,7 @@ def _ambiguous_keys(frame: "pl.DataFrame", keys: list[str]) -> list[str]:
 def _column_differences(
     name: str, one: "pl.DataFrame", other: "pl.DataFrame", keys: list[str], relative: float
 ) -> list[str]:
-    import polars as pl  # noqa: PLC0415  (heavy)
+    import polars as pl
 
     if one.schema[name] != other.schema[name]:
         return [f"{name}: {one.schema[name]} and {other.schema[name]}"]
@@ -143,9 +141,7 @@ def _column_differences(
         is_same = is_same | is_near.fill_null(value=False)
     differs = pair.select((~is_same).alias("differs")).to_series()
     places = differs.arg_true().head(_DIFFERENCES_SHOWN).to_list()
-    return [
-        f"{name}{_where(one, keys, at)}: {pair['one'][at]!r} and {pair['other'][at]!r}" for at in places
-    ]
+    return [f"{name}{_where(one, keys, at)}: {pair['one'][at]!r} and {pair['other'][at]!r}" for at in places]
 
 
 def _where(frame: "pl.DataFrame", keys: list[str], at: int) -> str:

@@ -43,9 +43,7 @@ class AdmittedSql:
         return f"SELECT 1 AS admitted WHERE EXISTS (\n{self.text}\n)"
 
 
-def admit(
-    sql: str, *, columns_of: Callable[[str], Sequence[str]], engine: Engine = "hot"
-) -> AdmittedSql:
+def admit(sql: str, *, columns_of: Callable[[str], Sequence[str]], engine: Engine = "hot") -> AdmittedSql:
     """Admit one SELECT, or say why not.
 
     Parameters
@@ -69,9 +67,9 @@ def admit(
     CatalogError
         A table is unknown (raised by ``columns_of``).
     """
-    import sqlglot  # noqa: PLC0415  (70 ms)
-    from sqlglot import errors, exp  # noqa: PLC0415  (70 ms)
-    from sqlglot.optimizer.scope import traverse_scope  # noqa: PLC0415  (70 ms)
+    import sqlglot
+    from sqlglot import errors, exp
+    from sqlglot.optimizer.scope import traverse_scope
 
     dialect = _DIALECT[engine]
     try:
@@ -99,16 +97,15 @@ def admit(
 
 def _single_statement(sql: str, dialect: str) -> str:
     """The text without a trailing semicolon; it must open like a query and hold no other."""
-    import sqlglot  # noqa: PLC0415  (see `admit`)
-    from sqlglot.tokens import TokenType  # noqa: PLC0415  (see `admit`)
+    import sqlglot
 
     tokens = sqlglot.tokenize(sql, dialect=dialect)
     end = len(sql)
-    while tokens and tokens[-1].token_type == TokenType.SEMICOLON:
+    while tokens and tokens[-1].token_type.name == "SEMICOLON":
         end = tokens.pop().start
     if not tokens:
         raise _not_a_select("there is none")
-    if any(token.token_type == TokenType.SEMICOLON for token in tokens):
+    if any(token.token_type.name == "SEMICOLON" for token in tokens):
         raise _not_a_select("there are several statements")
     opening = next((token for token in tokens if token.text != "("), tokens[0])
     if opening.text.upper() not in _OPENING:
@@ -117,7 +114,7 @@ def _single_statement(sql: str, dialect: str) -> str:
 
 
 def _refuse_actions(root: "exp.Query") -> None:
-    from sqlglot import exp  # noqa: PLC0415  (see `admit`)
+    from sqlglot import exp
 
     acting = (exp.DDL, exp.DML, exp.Command, exp.Copy, exp.Into, exp.Lock, exp.QueryTransform)
     for node in root.walk():
@@ -131,9 +128,10 @@ def _refuse_actions(root: "exp.Query") -> None:
 
 
 def _stored_sources(root: "exp.Query", scopes: Sequence[Any]) -> "list[exp.Table]":
-    """Every table that is no CTE; refuses whatever is neither a table nor a query of its own."""
-    from sqlglot import exp  # noqa: PLC0415  (see `admit`)
+    """Every table that is no CTE; refuses a table that the scopes do not place."""
+    from sqlglot import exp
 
+    _refuse_functions(root)
     placed: set[int] = set()
     stored: dict[int, exp.Table] = {}
     for scope in scopes:
@@ -144,23 +142,29 @@ def _stored_sources(root: "exp.Query", scopes: Sequence[Any]) -> "list[exp.Table
                 stored[id(source)] = source
                 placed.add(id(source))
     for node in root.find_all(exp.Table):
-        if not isinstance(node.this, exp.Identifier):
-            shown = node.this.sql() if node.this else "a function"
-            raise _source_refused(shown, "a table function")
         if id(node) not in placed:
             raise _source_refused(node.sql(), "of no place the gate knows")
         if node.args.get("version") or node.args.get("when"):
             raise _source_refused(node.sql(), "pinned inside the SQL", "pass version=… instead")
         if node.args.get("pivots") and id(node) in stored:
             raise _source_refused(node.sql(), "pivoted", "select its columns in a subquery first")
-    allowed = (exp.Table, exp.Subquery, exp.Unnest, exp.Lateral, exp.Values, exp.Paren)
-    for node in root.find_all(exp.From, exp.Join):
-        if not isinstance(node.this, allowed):
-            raise _source_refused(node.this.sql(), "no table")
-    for node in root.find_all(exp.Lateral):
-        if not isinstance(node.this, (exp.Subquery, exp.Explode, exp.Unnest, exp.Inline)):
-            raise _source_refused(node.this.sql(), "a table function")
     return list(stored.values())
+
+
+def _refuse_functions(root: "exp.Query") -> None:
+    """Refuse sources that are neither tables nor queries: a function may read any file."""
+    from sqlglot import exp
+
+    allowed = (exp.Table, exp.Subquery, exp.Unnest, exp.Lateral, exp.Values, exp.Paren)
+    for source in root.find_all(exp.From, exp.Join):
+        if not isinstance(source.this, allowed):
+            raise _source_refused(source.this.sql(), "no table")
+    for table in root.find_all(exp.Table):
+        if not isinstance(table.this, exp.Identifier):
+            raise _source_refused(table.this.sql() if table.this else "a function", "a table function")
+    for lateral in root.find_all(exp.Lateral):
+        if not isinstance(lateral.this, (exp.Subquery, exp.Explode, exp.Unnest, exp.Inline)):
+            raise _source_refused(lateral.this.sql(), "a table function")
 
 
 def _table_name(node: "exp.Table") -> str:

@@ -114,12 +114,10 @@ def _only_table(tables: tuple[str, ...]) -> str:
     return tables[0]
 
 
-def _execute(
-    held: "Mapping[str, DeltaTable]", text: str, probe: str
-) -> "tuple[pa.Schema, Iterator[pa.RecordBatch]]":
-    import pyarrow as pa  # noqa: PLC0415  (heavy)
-    from deltalake import QueryBuilder  # noqa: PLC0415  (heavy)
-    from deltalake.exceptions import DeltaError  # noqa: PLC0415  (heavy)
+def _execute(held: "Mapping[str, DeltaTable]", text: str, probe: str) -> "tuple[pa.Schema, Iterator[pa.RecordBatch]]":
+    import pyarrow as pa
+    from deltalake import QueryBuilder
+    from deltalake.exceptions import DeltaError
 
     builder = QueryBuilder(_SESSION)
     for name, table in held.items():

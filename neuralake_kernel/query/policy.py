@@ -69,7 +69,7 @@ def drain(
     QueryError
         ``query-timeout`` or ``query-too-large``.
     """
-    import pyarrow as pa  # noqa: PLC0415  (heavy)
+    import pyarrow as pa
 
     given_up = threading.Event()
     done = threading.Event()
@@ -88,12 +88,7 @@ def drain(
     try:
         while not done.wait(_WAKE_S):
             if time.monotonic() > deadline:
-                raise QueryError(
-                    f"Cannot finish the question: no answer after {policy.timeout_s:g} s.",
-                    code="query-timeout",
-                    hint="ask for less time, fewer columns or an aggregate, or raise timeout_s.",
-                    context={"timeout_s": policy.timeout_s},
-                )
+                raise _timed_out(policy)  # noqa: TRY301  (told to the engine on the way out, like Ctrl-C)
     except BaseException:
         given_up.set()
         cancel()
@@ -122,10 +117,18 @@ def _collect(
         size += batch.nbytes
         if rows > policy.max_rows or size > policy.max_bytes:
             raise QueryError(
-                f"Cannot give the answer: it has more than {policy.max_rows:,} rows or"
-                f" {policy.max_bytes:,} bytes.",
+                f"Cannot give the answer: it has more than {policy.max_rows:,} rows or {policy.max_bytes:,} bytes.",
                 code="query-too-large",
                 hint="aggregate or add LIMIT; lab.table(…).lazy() streams without limit.",
                 context={"max_rows": policy.max_rows, "max_bytes": policy.max_bytes},
             )
     return pa.Table.from_batches(kept, schema=schema)
+
+
+def _timed_out(policy: QueryPolicy) -> QueryError:
+    return QueryError(
+        f"Cannot finish the question: no answer after {policy.timeout_s:g} s.",
+        code="query-timeout",
+        hint="ask for less time, fewer columns or an aggregate, or raise timeout_s.",
+        context={"timeout_s": policy.timeout_s},
+    )

@@ -51,7 +51,7 @@ class Result:
         QueryError
             ``column-doubled``: two columns have one name.
         """
-        import polars as pl  # noqa: PLC0415  (heavy)
+        import polars as pl
 
         names = self.table.column_names
         if doubled := sorted({name for name in names if names.count(name) > 1}):
@@ -80,7 +80,7 @@ class Result:
 
     def __repr__(self) -> str:
         """Stable for the same rows: time and versions are left to the attributes."""
-        import polars as pl  # noqa: PLC0415  (heavy)
+        import polars as pl
 
         with pl.Config(tbl_rows=_SHOWN_ROWS, tbl_width_chars=120, fmt_str_lengths=40):
             return str(pl.DataFrame(self._distinct_names()))
@@ -103,7 +103,7 @@ class Result:
 
 def plain_strings(table: "pa.Table") -> "pa.Table":
     """Turn string views into strings, which every consumer of Arrow knows."""
-    import pyarrow as pa  # noqa: PLC0415  (heavy)
+    import pyarrow as pa
 
     plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
     schema = table.schema

@@ -11,13 +11,12 @@ if TYPE_CHECKING:
 __all__ = ["scan"]
 
 
-def scan(
-    snapshots: Snapshots, table: str, *, version: int | None = None, identity: bool = False
-) -> "pl.LazyFrame":
+def scan(snapshots: Snapshots, table: str, *, version: int | None = None, identity: bool = False) -> "pl.LazyFrame":
     """Read a table lazily.
 
     A filter on a column with statistics skips files by the log, before any of them is opened (not
-    above a value on floats: a NaN counts as larger than all, and statistics leave it out). The frame stays at its version whatever is committed later; it fails once that version is vacuumed.
+    above a value on floats: a NaN counts as larger than all, and statistics leave it out). The frame
+    stays at its version whatever is committed later; it fails once that version is vacuumed.
 
     Parameters
     ----------
@@ -40,7 +39,7 @@ def scan(
     CatalogError
         The table or the version is not there, or the store does not answer.
     """
-    import polars as pl  # noqa: PLC0415  (heavy)
+    import polars as pl
 
     held = snapshots.at(table, version)
     frame = pl.scan_delta(held)

@@ -25,9 +25,7 @@ class _Source(NamedTuple):
     using: tuple[str, ...]
 
 
-def expand_stars(
-    text: str, scopes: Sequence[Any], columns: Mapping[int, Sequence[str]], *, dialect: str
-) -> str:
+def expand_stars(text: str, scopes: Sequence[Any], columns: Mapping[int, Sequence[str]], *, dialect: str) -> str:
     """Replace each star that covers a stored table by the table's declared columns.
 
     Parameters
@@ -51,7 +49,7 @@ def expand_stars(
     QueryError
         ``sql-star``: the star stands where it cannot be spelt out.
     """
-    from sqlglot import exp  # noqa: PLC0415  (70 ms)
+    from sqlglot import exp
 
     cuts: dict[tuple[int, int], str] = {}
     for scope in scopes:
@@ -71,14 +69,14 @@ def expand_stars(
 
 
 def _star_of(node: "exp.Expression") -> "exp.Star | None":
-    from sqlglot import exp  # noqa: PLC0415  (70 ms)
+    from sqlglot import exp
 
     star = node.this if isinstance(node, exp.Column) else node
     return star if isinstance(star, exp.Star) else None
 
 
 def _sources(scope: Any, columns: Mapping[int, Sequence[str]], dialect: str) -> Iterator[_Source]:  # noqa: ANN401  (sqlglot's Scope)
-    from sqlglot import exp  # noqa: PLC0415  (70 ms)
+    from sqlglot import exp
 
     joins = scope.expression.args.get("joins") or ()
     if any(join.kind in {"SEMI", "ANTI"} and join.side == "RIGHT" for join in joins):
@@ -111,7 +109,7 @@ def _prefix(node: "exp.Expression", dialect: str) -> str:
 
 
 def _spelt_out(node: "exp.Expression", sources: Sequence[_Source], dialect: str) -> str:
-    from sqlglot import exp  # noqa: PLC0415  (70 ms)
+    from sqlglot import exp
 
     star = _star_of(node)
     given = {} if star is None else star.args
@@ -151,8 +149,8 @@ def _is_named(source: _Source, wanted: str) -> bool:
 
 def _span(node: "exp.Expression", text: str, dialect: str) -> tuple[int, int]:
     """Where the star stands in the text, its qualifier and its EXCEPT clause included."""
-    import sqlglot  # noqa: PLC0415  (70 ms)
-    from sqlglot import exp  # noqa: PLC0415  (70 ms)
+    import sqlglot
+    from sqlglot import exp
 
     star = _star_of(node)
     if star is None or "start" not in star.meta:

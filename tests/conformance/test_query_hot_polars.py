@@ -32,18 +32,20 @@ VALUE, TIME = pl.col("value"), pl.col("event_time")
     [
         ("SELECT count(*) AS n FROM packets", lambda t: t.select(n=pl.len())),
         (
-            "SELECT session, count(*) AS n, avg(value) AS mean, min(value) AS low, max(event_time) AS last"
-            " FROM packets GROUP BY session",
+            ("SELECT session, count(*) AS n, avg(value) AS mean, min(value) AS low, max(event_time) AS last"
+            " FROM packets GROUP BY session"),
             lambda t: t.group_by("session").agg(
                 n=pl.len(), mean=VALUE.cast(pl.Float64).mean(), low=VALUE.min(), last=TIME.max()
             ),
         ),
         (
-            "SELECT date_bin(INTERVAL '1 minute', event_time) AS minute, sum(value::double) AS total"
-            " FROM packets WHERE session <> 's1' GROUP BY 1",
-            lambda t: t.filter(pl.col("session") != "s1")
-            .group_by(minute=TIME.dt.truncate("1m"))
-            .agg(total=VALUE.cast(pl.Float64).sum()),
+            ("SELECT date_bin(INTERVAL '1 minute', event_time) AS minute, sum(value::double) AS total"
+            " FROM packets WHERE session <> 's1' GROUP BY 1"),
+            lambda t: (
+                t.filter(pl.col("session") != "s1")
+                .group_by(minute=TIME.dt.truncate("1m"))
+                .agg(total=VALUE.cast(pl.Float64).sum())
+            ),
         ),
         (
             "SELECT session, value, event_time FROM packets WHERE value BETWEEN 10 AND 11 AND session = 's2'",
@@ -51,7 +53,7 @@ VALUE, TIME = pl.col("value"), pl.col("event_time")
         ),
         (
             "SELECT stddev(value) AS spread FROM packets WHERE event_time >= TIMESTAMPTZ '2026-01-01 00:03:00Z'",
-            lambda t: t.filter(TIME >= pl.datetime(2026, 1, 1, 0, 3, time_zone="UTC")).select(
+            lambda t: t.filter(pl.datetime(2026, 1, 1, 0, 3, time_zone="UTC") <= TIME).select(
                 spread=VALUE.cast(pl.Float64).std()
             ),
         ),

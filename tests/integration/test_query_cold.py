@@ -76,21 +76,16 @@ VALUE, TIME = pl.col("value"), pl.col("event_time")
     ("sql", "frame"),
     [
         (
-            "SELECT session, count(*) AS n, avg(value) AS mean, max(event_time) AS last"
-            " FROM packets GROUP BY session",
-            lambda t: t.group_by("session").agg(
-                n=pl.len(), mean=VALUE.cast(pl.Float64).mean(), last=TIME.max()
-            ),
+            "SELECT session, count(*) AS n, avg(value) AS mean, max(event_time) AS last FROM packets GROUP BY session",
+            lambda t: t.group_by("session").agg(n=pl.len(), mean=VALUE.cast(pl.Float64).mean(), last=TIME.max()),
         ),
         (
             "SELECT * FROM packets WHERE event_time < TIMESTAMP '2026-01-01 00:00:10' AND session = 's0'",
-            lambda t: t.filter(
-                TIME < pl.datetime(2026, 1, 1, 0, 0, 10, time_zone="UTC"), pl.col("session") == "s0"
-            ),
+            lambda t: t.filter(pl.datetime(2026, 1, 1, 0, 0, 10, time_zone="UTC") > TIME, pl.col("session") == "s0"),
         ),
         (
-            "SELECT date_trunc('minute', event_time) AS minute, sum(value) AS total, stddev(value) AS spread"
-            " FROM packets GROUP BY date_trunc('minute', event_time)",
+            ("SELECT date_trunc('minute', event_time) AS minute, sum(value) AS total, stddev(value) AS spread"
+            " FROM packets GROUP BY date_trunc('minute', event_time)"),
             lambda t: t.group_by(minute=TIME.dt.truncate("1m")).agg(
                 total=VALUE.cast(pl.Float64).sum(), spread=VALUE.cast(pl.Float64).std()
             ),
@@ -177,7 +172,5 @@ def test_a_restarted_server_is_asked_in_a_new_session(
     former, _ = spark()
     assert former is not None
     os.kill(former, signal.SIGKILL)
-    wait_until(
-        lambda: spark()[0] not in {None, former} and spark()[1] == "ready", timeout_s=90, what="a new Spark"
-    )
+    wait_until(lambda: spark()[0] not in {None, former} and spark()[1] == "ready", timeout_s=90, what="a new Spark")
     assert cold.sql("SELECT count(*) AS n FROM packets").to_dicts() == [{"n": 800}]

@@ -62,9 +62,7 @@ def test_two_classes_cannot_share_a_name(registry: Registry) -> None:
     assert caught.value.code == "table-name-taken"
 
 
-@pytest.mark.parametrize(
-    "name", ["", "Upper", "1st", "a__quarantine", "_a", "a b", "a-b", "a.b", "a/b", "a;b"]
-)
+@pytest.mark.parametrize("name", ["", "Upper", "1st", "a__quarantine", "_a", "a b", "a-b", "a.b", "a/b", "a;b"])
 def test_names_that_are_no_table_names_are_refused(registry: Registry, name: str) -> None:
     with pytest.raises(UsageError) as caught:
         table(topic="t", name=name, registry=registry)(type("A", (dy.Schema,), {"a": dy.Int8()}))

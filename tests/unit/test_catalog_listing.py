@@ -104,9 +104,7 @@ def test_an_entry_prints_the_same_for_the_same_facts() -> None:
         "eeg", "stored", "file:///lake/eeg", rows=1_234, bytes=2048, files=1, version=7,
         last_commit_at=dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC),
     )  # fmt: skip
-    assert str(entry) == (
-        "eeg: 1,234 rows\n2.0 KiB in 1 files, version 7, 2026-01-02 03:04:05 UTC\nfile:///lake/eeg"
-    )
+    assert str(entry) == ("eeg: 1,234 rows\n2.0 KiB in 1 files, version 7, 2026-01-02 03:04:05 UTC\nfile:///lake/eeg")
 
 
 def test_json_is_plain(filled: LawTable) -> None:

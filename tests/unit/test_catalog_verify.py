@@ -43,9 +43,7 @@ SENT = [
 
 
 def places(report: VerifyReport, kind: str) -> list[tuple[int | None, int | None, int | None]]:
-    return [
-        (found.partition, found.offset, found.row) for found in report.problems if found.kind == kind
-    ]
+    return [(found.partition, found.offset, found.row) for found in report.problems if found.kind == kind]
 
 
 def write_sent(folder: Path, sent: list[dict[str, int]]) -> Path:
@@ -118,9 +116,7 @@ def test_what_was_sent_but_not_read_is_pending_not_lost(lake: LawTable) -> None:
         ((1, 6, None), "unreadable-identity", (1, 6, None)),
     ],
 )
-def test_one_row_too_many_in_the_table_is_found(
-    lake: LawTable, extra: Place, kind: str, place: Place
-) -> None:
+def test_one_row_too_many_in_the_table_is_found(lake: LawTable, extra: Place, kind: str, place: Place) -> None:
     write_deltalake(lake.table_uri("packets"), main_frame([extra]).to_arrow(), mode="append")
     report = verify_table(lake, "packets")
     assert not report.ok

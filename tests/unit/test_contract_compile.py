@@ -31,9 +31,7 @@ class Everything(dy.Schema):
     label = dy.String(description="what the subject was asked to do")
     payload = dy.Binary()
     day = dy.Date(max=dt.date(1970, 1, 11))
-    event_time = dy.Datetime(
-        time_unit="us", time_zone="UTC", min=dt.datetime(1970, 1, 1, 0, 0, 1, tzinfo=dt.UTC)
-    )
+    event_time = dy.Datetime(time_unit="us", time_zone="UTC", min=dt.datetime(1970, 1, 1, 0, 0, 1, tzinfo=dt.UTC))
     renamed_ = dy.Bool(alias="renamed")
 
 
@@ -132,7 +130,7 @@ class Custom(dy.Schema):
     a = dy.Int8()
 
     @dy.rule()
-    def larger(cls) -> pl.Expr:
+    def larger(cls) -> pl.Expr:  # noqa: N805  (dataframely's own shape)
         return cls.a.col > 3
 
 
@@ -149,9 +147,7 @@ class Custom(dy.Schema):
         (Custom, ["'larger'"]),
     ],
 )
-def test_a_rule_that_cannot_be_carried_is_refused_by_name(
-    schema: type[dy.Schema], names: list[str]
-) -> None:
+def test_a_rule_that_cannot_be_carried_is_refused_by_name(schema: type[dy.Schema], names: list[str]) -> None:
     with pytest.raises(ContractError) as caught:
         compile_contract(schema)
     assert caught.value.code == "contract-rule-unsupported"

@@ -42,9 +42,7 @@ def test_a_filter_reads_only_the_files_the_log_names_for_it(lake: LawTable) -> N
 
 
 def test_a_filter_on_time_is_pruned_too(lake: LawTable) -> None:
-    wanted = scan(Snapshots(lake), "packets").filter(
-        pl.col("event_time") >= T0 + dt.timedelta(seconds=40)
-    )
+    wanted = scan(Snapshots(lake), "packets").filter(pl.col("event_time") >= T0 + dt.timedelta(seconds=40))
     for name in data_files(lake)[:4]:
         (lake.folder / "packets" / name).unlink()
     assert wanted.collect().height == 10
