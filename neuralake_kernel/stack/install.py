@@ -193,17 +193,18 @@ def _copy_jars(name: str, folder: Path, show: Progress) -> None:
     entry = _entry(name)
     find_java(int(entry["java"]))
     maven = find_maven()
-    copied, total = 0, len(entry["jars"])
+    fetched = 0
 
     def on_line(line: str) -> None:
-        nonlocal copied
-        copied += " Copying " in line
-        show(StackProgress(name, "downloading jars", copied, total))
+        nonlocal fetched
+        if "Downloaded from" in line:
+            fetched += 1
+            show(StackProgress(name, "downloading jars", fetched))
 
     goal = f"org.apache.maven.plugins:maven-dependency-plugin:{entry['maven_dependency_plugin']}:copy-dependencies"
     pom = _HERE / "programs" / name / "pom.xml"
     options = ["-B", "-f", str(pom), "-DincludeScope=runtime", f"-DoutputDirectory={folder}"]
-    show(StackProgress(name, "downloading jars", 0, total))
+    show(StackProgress(name, "downloading jars"))
     _run(name, [str(maven.path), *options, goal], folder.parent, on_line)
     _check_jars(name, folder, entry["jars"], show)
 

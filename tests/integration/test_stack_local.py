@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -37,7 +38,12 @@ def tools_dir() -> Path:
 def stack(tools_dir: Path) -> Iterator[Stack]:
     with TemporaryDirectory(prefix="nl-", ignore_cleanup_errors=True) as folder:
         stack = Stack(Path(folder) / "home", tools_dir=tools_dir, policy=StackPolicy("local"))
-        stack.start()
+        other = Stack(stack.home, tools_dir=tools_dir, policy=StackPolicy("local"))
+        # Two notebooks start it at once: one starts, the other finds it running.
+        with ThreadPoolExecutor(2) as threads:
+            for started in [threads.submit(stack.start), threads.submit(other.start)]:
+                assert started.result().is_ready
+        assert [status.restarts for status in stack.status().services] == [0, 0]
         yield stack
         stack.stop()
 

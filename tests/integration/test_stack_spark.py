@@ -68,4 +68,3 @@ def test_a_killed_server_comes_back_without_its_leftovers(stack: Stack, spark: S
     wait_until(lambda: (found := stack.supervisor.find("spark")) and found.restarts == 1, what="a restart")
     assert stack.supervisor.wait("spark", timeout_s=60, states=["ready"]).is_ready
     assert not left & {path.name for path in scratch.iterdir()}
-    assert total(stack, spark) == 6
