@@ -149,6 +149,18 @@ def test_the_sidebar_shows_services_and_brings_a_dead_supervisor_back(lab, servi
     expect(minio).to_have_attribute("data-state", "ready")
 
 
+def test_a_stopped_service_is_started_from_the_sidebar(lab, services):
+    services.stop("minio")
+    lab.execute("neuralake:show-monitor")
+    minio = lab.page.locator("#neuralake-sidebar [data-service=minio]")
+    expect(minio).to_have_attribute("data-state", "stopped")
+
+    minio.get_by_role("button", name="Start minio").click()
+
+    expect(minio).to_have_attribute("data-state", "ready", timeout=15_000)
+    assert services.find("minio").is_ready
+
+
 def test_both_hosts_in_the_dark_theme(lab, reports, services):
     lab.dark(on=True)
     notebook = lab.open_notebook("dark.ipynb", [SHOW])
