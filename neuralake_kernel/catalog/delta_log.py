@@ -45,9 +45,11 @@ class LogHistory:
     is_complete: bool
 
     def transactions(self) -> Iterator[tuple[int, str, int]]:
-        """Give (version, application id, value) in commit order, the checkpoint's first as -1."""
+        """Give (version, application id, value) in commit order, what only the checkpoint knows as -1."""
+        named = {app_id for commit in self.commits for app_id in commit.transactions}
         for app_id, value in self.checkpoint_transactions.items():
-            yield -1, app_id, value
+            if app_id not in named:
+                yield -1, app_id, value
         for commit in self.commits:
             for app_id, value in commit.transactions.items():
                 yield commit.version, app_id, value
