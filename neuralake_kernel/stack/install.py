@@ -185,7 +185,7 @@ def _build_minio(folder: Path, show: Progress) -> None:
         show(StackProgress("minio", "compiling packages (minutes, once per machine)", min(compiled, total), total))
 
     show(StackProgress("minio", "compiling packages (minutes, once per machine)", 0, total))
-    command = [str(go.path), "build", "-v", "-mod=readonly", "-trimpath", "-ldflags", "-s -w", "-o"]
+    command = [str(go.path), "build", "-v", "-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w", "-o"]
     _run("minio", [*command, str(folder / "minio"), entry["package"]], module, on_compile)
 
 
