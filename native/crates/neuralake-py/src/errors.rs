@@ -43,13 +43,7 @@ pub(crate) fn lake_error(error: &LakeError) -> PyErr {
 
 pub(crate) fn journal_error(error: &JournalError) -> PyErr {
     let retryable = error.is_retryable();
-    raise(&Told {
-        class: "SourceError",
-        code: error.code(),
-        message: error.to_string(),
-        hint: error.hint(),
-        retryable,
-    })
+    raise(&Told { class: "SourceError", code: error.code(), message: error.to_string(), hint: error.hint(), retryable })
 }
 
 pub(crate) fn stream_error(error: &StreamError) -> PyErr {

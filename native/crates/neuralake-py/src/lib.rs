@@ -5,7 +5,6 @@ mod job;
 mod journal;
 mod store;
 
-
 use pyo3::prelude::*;
 
 /// The native half of `neuralake_kernel`; imported by `_bridge` alone.

@@ -111,7 +111,9 @@ impl StreamError {
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::SourceUnreachable { .. } => "`neuralake status` shows whether the broker runs; `neuralake up` starts it.",
+            Self::SourceUnreachable { .. } => {
+                "`neuralake status` shows whether the broker runs; `neuralake up` starts it."
+            }
             Self::SourceReplaced { .. } => "Declare a new table for the new topic; the old table stays as it is.",
             Self::PositionDeleted { .. } => {
                 "The broker deleted them by its retention. Go on with a table of a new name, or restore the topic."

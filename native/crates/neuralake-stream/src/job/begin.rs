@@ -43,19 +43,14 @@ pub(super) fn begin(
     Ok(Begun { main, quarantine, epoch, positions })
 }
 
-fn open_tables(
-    spec: &JobSpec,
-    store: &Arc<dyn Store>,
-    faults: &Arc<Faults>,
-) -> Result<(Table, Table), StreamError> {
+fn open_tables(spec: &JobSpec, store: &Arc<dyn Store>, faults: &Arc<Faults>) -> Result<(Table, Table), StreamError> {
     // Statistics on what a reader prunes by: declared numbers, times and short texts, and the place in the source.
     let mut statistics: Vec<String> = spec.contract.columns.iter().map(|c| c.name.clone()).collect();
     statistics.extend(["_partition", "_offset", "_ingest_time"].map(str::to_owned));
     let schema = Buffer::rows_schema(&spec.contract);
     let main = Table::open_or_create(store, &spec.job, &schema, &statistics, faults)?;
     let place = ["_partition", "_offset", "_ingest_time"].map(str::to_owned);
-    let quarantine =
-        Table::open_or_create(store, &spec.quarantine(), &Buffer::rejects_schema(), &place, faults)?;
+    let quarantine = Table::open_or_create(store, &spec.quarantine(), &Buffer::rejects_schema(), &place, faults)?;
     Ok((main, quarantine))
 }
 

@@ -103,12 +103,12 @@ pub struct Report {
     pub commit_p50_ms: Option<f64>,
     /// 99th percentile of the same.
     pub commit_p99_ms: Option<f64>,
-    /// When this worker began, UTC microseconds.
-    pub started_at_us: i64,
+    /// When this worker began, in seconds since 1970, UTC.
+    pub started_at: f64,
     /// When it committed last.
-    pub last_commit_at_us: Option<i64>,
+    pub last_commit_at: Option<f64>,
     /// When this report was made.
-    pub updated_at_us: i64,
+    pub updated_at: f64,
     /// Why it is paused, or what ended it.
     pub error: Option<Trouble>,
     #[serde(skip)]
@@ -142,9 +142,9 @@ impl Report {
             lag: 0,
             commit_p50_ms: None,
             commit_p99_ms: None,
-            started_at_us: now_us,
-            last_commit_at_us: None,
-            updated_at_us: now_us,
+            started_at: seconds(now_us),
+            last_commit_at: None,
+            updated_at: seconds(now_us),
             error: None,
             times: VecDeque::new(),
         }
@@ -168,7 +168,13 @@ impl Report {
         };
         self.commit_p50_ms = at(50);
         self.commit_p99_ms = at(99);
-        self.updated_at_us = now_us;
+        self.updated_at = seconds(now_us);
         self
     }
+}
+
+/// UTC microseconds as seconds; a double keeps them apart until the year 2255.
+#[allow(clippy::cast_precision_loss)]
+pub(super) fn seconds(at_us: i64) -> f64 {
+    at_us as f64 / 1e6
 }

@@ -13,7 +13,7 @@ use neuralake_lake::{Faults, LakeError};
 
 use super::begin::{Begun, begin};
 use super::flush::{checkpoint, land};
-use super::report::{Report, State, Trouble};
+use super::report::{Report, State, Trouble, seconds};
 use super::spec::JobSpec;
 use crate::StreamError;
 use crate::clock::Clock;
@@ -188,8 +188,7 @@ fn commit_one(
             retryable: true,
         });
     })?;
-    let positions: BTreeMap<_, _> =
-        flush.spans.iter().map(|(partition, span)| (*partition, span.to)).collect();
+    let positions: BTreeMap<_, _> = flush.spans.iter().map(|(partition, span)| (*partition, span.to)).collect();
     {
         let mut report = shared.report();
         report.state = State::Running;
@@ -199,7 +198,7 @@ fn commit_one(
         report.bytes += landed.bytes;
         report.committed_rows += flush.rows.num_rows() as u64;
         report.committed_messages += flush.messages;
-        report.last_commit_at_us = Some(shared.clock.now_us());
+        report.last_commit_at = Some(seconds(shared.clock.now_us()));
         report.time_commit(started.elapsed());
         note_tables(&mut report, begun);
         note_positions(&mut report, &positions);

@@ -105,9 +105,8 @@ pub fn open(spec: &SourceSpec, topic: &str, job: &str) -> Result<Opened, StreamE
             let source = JournalSource::open(directory, topic)?;
             Ok(Opened { incarnation: source.incarnation(), source: Box::new(source) })
         }
-        SourceSpec::Kafka { options, incarnation } => Ok(Opened {
-            source: Box::new(KafkaSource::open(options, topic, job)?),
-            incarnation: incarnation.clone(),
-        }),
+        SourceSpec::Kafka { options, incarnation } => {
+            Ok(Opened { source: Box::new(KafkaSource::open(options, topic, job)?), incarnation: incarnation.clone() })
+        }
     }
 }

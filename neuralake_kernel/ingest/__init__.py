@@ -1,0 +1,23 @@
+"""Ingest: what a job is, its policy, its handle and the process that runs it.
+
+A job reads one topic into one table, each message exactly once. Python writes its spec and starts a worker under the
+supervisor; everything inside the worker is Rust. What a job knows of its past stands in its table alone, so a worker
+may be killed at any moment and started again.
+"""
+
+from neuralake_kernel.ingest.handle import JobHandle
+from neuralake_kernel.ingest.policy import FlushPolicy, IngestPolicy
+from neuralake_kernel.ingest.probe import probe_store
+from neuralake_kernel.ingest.report import JobReport
+from neuralake_kernel.ingest.spec import JobSpec, start_job, worker_incarnation
+
+__all__ = [
+    "FlushPolicy",
+    "IngestPolicy",
+    "JobHandle",
+    "JobReport",
+    "JobSpec",
+    "probe_store",
+    "start_job",
+    "worker_incarnation",
+]

@@ -1,0 +1,138 @@
+"""The handle of a running job: status, waiting, stopping.
+
+The job runs under the supervisor, not in this process: a handle may be dropped and made again, and a notebook that is
+restarted finds the job where it is.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from neuralake_kernel.errors import CommitError, FencedError, NeuralakeError
+from neuralake_kernel.ingest.report import JobReport
+from neuralake_kernel.stack import BrokerSpec, ProcessStatus, Supervisor
+
+__all__ = ["JobHandle"]
+
+_LOOK_S = 0.05
+
+
+class JobHandle:
+    """A job under the supervisor. ``lab.ingest`` makes it.
+
+    Parameters
+    ----------
+    home
+        State folder of the workbench.
+    supervisor
+        Its supervisor.
+    table, topic
+        Names of table (which is the job's) and topic.
+    broker
+        Where the topic is.
+    """
+
+    def __init__(self, home: Path, supervisor: Supervisor, table: str, topic: str, broker: BrokerSpec) -> None:
+        self.table = table
+        self.topic = topic
+        self._folder = home / "jobs" / table
+        self._supervisor = supervisor
+        self._broker = broker
+
+    def status(self) -> ProcessStatus:
+        """What the worker's process is doing; brings a dead supervisor back."""
+        found = self._supervisor.find(self.table)
+        if found is None:
+            message = f"Cannot tell the state of job {self.table}: the supervisor does not know it."
+            raise CommitError(message, code="job-unknown", hint="lab.ingest(…) starts it again.")
+        return found
+
+    def report(self) -> JobReport:
+        """What the worker has done, as it last said."""
+        return JobReport.read(self._folder / "report.json", job=self.table, topic=self.topic)
+
+    def wait(
+        self,
+        timeout_s: float | None = None,
+        *,
+        progress: Callable[[JobReport], None] | None = None,
+    ) -> JobReport:
+        """Wait until the job has caught up with its topic.
+
+        Caught up means that a read-committed consumer at the committed positions reaches the end without a message;
+        it is asked of the broker, not only of the worker.
+
+        Parameters
+        ----------
+        timeout_s
+            Seconds to wait at most; None: without end.
+        progress
+            Is told each report on the way.
+
+        Returns
+        -------
+        JobReport
+            The report at the end of the waiting; ``caught_up`` is False when the time was up first.
+
+        Raises
+        ------
+        FencedError
+            A newer worker owns the table.
+        CommitError
+            The job ended by an error that starting again does not mend.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        looked_at = 0.0
+        while True:
+            report = self.report()
+            if progress is not None:
+                progress(report)
+            if report.caught_up and report.positions and self._is_caught_up(report):
+                return report
+            if time.monotonic() - looked_at > 10 * _LOOK_S:
+                looked_at = time.monotonic()
+                self._raise_if_down(report)
+            if deadline is not None and time.monotonic() > deadline:
+                return report
+            time.sleep(_LOOK_S)
+
+    def stop(self) -> JobReport:
+        """Commit what is delivered, then end the worker; may be called twice."""
+        self._supervisor.stop(self.table)
+        return self.report()
+
+    def __enter__(self) -> "JobHandle":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        """Stable: what changes while it runs is in ``report()``."""
+        return f"JobHandle({self.table!r}, topic={self.topic!r})"
+
+    def _is_caught_up(self, report: JobReport) -> bool:
+        from neuralake_kernel.source import is_caught_up
+
+        try:
+            return is_caught_up(self._broker, self.topic, report.positions)
+        except NeuralakeError as error:
+            if error.retryable:
+                return False
+            raise
+
+    def _raise_if_down(self, report: JobReport) -> None:
+        status = self.status()
+        if status.state not in {"fatal", "fenced"}:
+            return
+        said = report.error or {}
+        message = str(said.get("message") or f"Job {self.table} is {status.state}: {status.reason}")
+        kind = FencedError if status.state == "fenced" else CommitError
+        raise kind(
+            message,
+            code=str(said.get("code") or kind.default_code),
+            hint=str(said.get("hint") or f"`neuralake logs {self.table}` shows more."),
+        )

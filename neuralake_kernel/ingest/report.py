@@ -1,0 +1,108 @@
+"""What a job has done, as its worker last said."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["JobReport"]
+
+
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """Counters of one life of a worker, and where its table stands.
+
+    Parameters
+    ----------
+    job, topic
+        Name of the job (which is its table's) and of its topic.
+    state
+        ``starting``, ``running``, ``paused`` (store or source away), ``stopped``, ``fenced`` or ``failed``.
+    epoch
+        Epoch the worker holds; 0 before it took one.
+    offered, offered_bytes
+        Messages delivered to it and their bytes.
+    rows
+        Rows that held the contract, up to the last flush.
+    dead_letters, quarantined_rows, reasons
+        Whole messages rejected; rows rejected, whole messages included; how often each rule was broken.
+    buffered_rows, buffered_bytes
+        Waiting for their flush.
+    committed_rows, committed_messages, commits, files, bytes
+        In the table by this worker.
+    table_version, quarantine_version
+        After its last commit.
+    positions
+        Next offset to read of each partition, as committed.
+    caught_up
+        Whether the end was reached with nothing left to commit, as the worker saw it.
+    lag
+        Messages known to wait in the source.
+    commit_p50_ms, commit_p99_ms
+        Time of a commit, its files included, in ms.
+    started_at, last_commit_at, updated_at
+        Seconds since the epoch, UTC.
+    error
+        Why it is paused or what ended it: ``code``, ``message``, ``hint``, ``retryable``.
+    """
+
+    job: str
+    topic: str
+    state: str = "starting"
+    epoch: int = 0
+    offered: int = 0
+    offered_bytes: int = 0
+    rows: int = 0
+    dead_letters: int = 0
+    quarantined_rows: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    buffered_rows: int = 0
+    buffered_bytes: int = 0
+    committed_rows: int = 0
+    committed_messages: int = 0
+    commits: int = 0
+    files: int = 0
+    bytes: int = 0
+    table_version: int = 0
+    quarantine_version: int = 0
+    positions: Mapping[int, int] = field(default_factory=dict)
+    caught_up: bool = False
+    lag: int = 0
+    commit_p50_ms: float | None = None
+    commit_p99_ms: float | None = None
+    started_at: float | None = None
+    last_commit_at: float | None = None
+    updated_at: float | None = None
+    error: Mapping[str, Any] | None = None
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "JobReport":
+        """Build the value from a worker's words; unknown keys of a newer worker are ignored."""
+        known = {name: value[name] for name in cls.__dataclass_fields__ if name in value}
+        known["positions"] = {int(part): int(offset) for part, offset in value.get("positions", {}).items()}
+        return cls(**known)
+
+    @classmethod
+    def read(cls, path: Path, *, job: str, topic: str) -> "JobReport":
+        """Read the report a worker left; one that said nothing yet is ``starting``."""
+        try:
+            return cls.from_json(json.loads(path.read_bytes()))
+        except (FileNotFoundError, ValueError):
+            return cls(job=job, topic=topic)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the value as plain JSON."""
+        value = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        value["positions"] = {str(part): offset for part, offset in self.positions.items()}
+        value["reasons"] = dict(self.reasons)
+        return value
+
+    def __str__(self) -> str:
+        """One line for people; it changes as the job goes on."""
+        said = f"{self.job}: {self.state}, {self.committed_rows:,} rows committed in {self.commits} commits"
+        if self.quarantined_rows:
+            said += f", {self.quarantined_rows:,} in quarantine"
+        if self.lag:
+            said += f", lag {self.lag:,} messages"
+        return said

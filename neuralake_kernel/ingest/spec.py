@@ -1,0 +1,166 @@
+"""A whole job, and its start under the supervisor.
+
+The spec goes to ``<home>/jobs/<table>/spec.json`` (mode 0600: it holds credentials) and the worker's report comes back
+beside it. Starting a job that runs already with the same spec changes nothing; with another spec it is stopped and
+started again.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neuralake_kernel.contract import Contract
+from neuralake_kernel.ingest.handle import JobHandle
+from neuralake_kernel.ingest.policy import IngestPolicy
+from neuralake_kernel.ingest.probe import native_store
+from neuralake_kernel.stack import BrokerSpec, ProcessSpec, RestartPolicy, StoreSpec, Supervisor
+
+__all__ = ["JobSpec", "start_job", "worker_incarnation"]
+
+_STOP_S = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """One topic into one table.
+
+    Parameters
+    ----------
+    table
+        Name of the table, and so of the job.
+    topic
+        Its topic.
+    contract
+        What a row must be.
+    store, broker
+        Where the lake and the topic are.
+    policy
+        How the job behaves.
+    faults
+        Plan of deaths for fault tests: a file of lines ``point nth``.
+    """
+
+    table: str
+    topic: str
+    contract: Contract
+    store: StoreSpec = field(repr=False)
+    broker: BrokerSpec = field(repr=False)
+    policy: IngestPolicy = field(default_factory=IngestPolicy)
+    faults: Path | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the spec as the worker reads it; it holds credentials."""
+        source: dict[str, Any]
+        if self.broker.kind == "journal":
+            source = {"kind": "journal", "directory": self.broker.directory}
+        else:
+            # The worker asks the broker for the incarnation each time it starts.
+            source = {"kind": "kafka", "options": dict(self.broker.options)}
+        return {
+            "job": self.table,
+            "topic": self.topic,
+            "store": native_store(self.store),
+            "source": source,
+            "contract": self.contract.to_json(),
+            "start": self.policy.start,
+            "flush": self.policy.flush.native(),
+            "max_message_bytes": self.policy.max_message_bytes,
+            "deadline_s": self.policy.deadline_s,
+            "checkpoint_every": self.policy.checkpoint_every,
+            "kill_plan": None if self.faults is None else str(self.faults),
+        }
+
+
+def start_job(home: Path, supervisor: Supervisor, spec: JobSpec, *, restart: RestartPolicy | None = None) -> JobHandle:
+    """Start a job under the supervisor, or find it running.
+
+    Parameters
+    ----------
+    home
+        State folder of the workbench.
+    supervisor
+        Its supervisor.
+    spec
+        The job.
+    restart
+        Waits between restarts after a crash.
+
+    Returns
+    -------
+    JobHandle
+        The running job.
+
+    Raises
+    ------
+    StackError
+        The supervisor could not be started.
+    """
+    folder = home / "jobs" / spec.table
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = json.dumps(spec.to_json(), indent=2)
+    path = folder / "spec.json"
+    running = supervisor.find(spec.table)
+    is_running = running is not None and running.is_running
+    if is_running and path.exists() and path.read_text(encoding="utf-8") == wanted:
+        return JobHandle(home, supervisor, spec.table, spec.topic, spec.broker)
+    if is_running:
+        supervisor.stop(spec.table)
+    _write_private(path, wanted)
+    # What a former worker said is not what this one says.
+    (folder / "report.json").unlink(missing_ok=True)
+    supervisor.start(
+        ProcessSpec(
+            name=spec.table,
+            kind="job",
+            argv=(sys.executable, "-m", "neuralake_kernel.ingest.worker", str(path)),
+            stop_timeout_s=_STOP_S,
+            restart=restart or RestartPolicy(),
+            endpoint=spec.topic,
+        )
+    )
+    return JobHandle(home, supervisor, spec.table, spec.topic, spec.broker)
+
+
+def worker_incarnation(spec: Mapping[str, Any]) -> str:
+    """Ask Kafka which life of its topic a worker is about to read.
+
+    Parameters
+    ----------
+    spec
+        The job's spec, as the worker read it.
+
+    Returns
+    -------
+    str
+        The topic's id as a uuid.
+
+    Raises
+    ------
+    SourceError
+        ``topic-missing`` or ``broker-away``.
+    """
+    from neuralake_kernel.source import topic_incarnation
+
+    broker = BrokerSpec(kind="kafka", options=spec["source"]["options"])
+    return _as_uuid(topic_incarnation(broker, spec["topic"]))
+
+
+def _as_uuid(topic_id: str) -> str:
+    """Kafka prints its 16 bytes as URL-safe base64."""
+    import base64
+    import uuid
+
+    return str(uuid.UUID(bytes=base64.urlsafe_b64decode(topic_id + "=" * (-len(topic_id) % 4))))
+
+
+def _write_private(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    temporary.replace(path)

@@ -1,0 +1,65 @@
+"""The process of one job: ``python -m neuralake_kernel.ingest.worker SPEC``.
+
+Started by the supervisor. Runs the native job, leaves its report beside the spec five times a second, and says by its
+exit code how it ended: 0 as asked, 70 fatal, 71 fenced (both stay down), anything else a crash (started again).
+SIGTERM asks for a last flush.
+"""
+
+import json
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from neuralake_kernel import _bridge
+from neuralake_kernel.errors import NeuralakeError
+from neuralake_kernel.ingest.spec import worker_incarnation
+
+EXIT_CODES = {"stopped": 0, "fatal": 70, "fenced": 71, "crashed": 1}
+_REPORT_EVERY_S = 0.2
+
+
+def main(path: Path) -> int:
+    """Run the job to its end; returns the exit code."""
+    report_path = path.with_name("report.json")
+    text = path.read_text(encoding="utf-8")
+    spec = json.loads(text)
+    try:
+        if spec["source"]["kind"] == "kafka":
+            spec["source"]["incarnation"] = worker_incarnation(spec)
+            text = json.dumps(spec)
+        job = _bridge.Job.start(text)
+    except NeuralakeError as error:
+        _write(report_path, json.dumps(_failed(spec, error)))
+        sys.stderr.write(f"{error.code}: {error}\n")
+        return EXIT_CODES["crashed" if error.retryable else "fatal"]
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        job.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    ending = None
+    while ending is None:
+        ending = job.wait(_REPORT_EVERY_S)
+        _write(report_path, job.report())
+    error_told = json.loads(job.report())["error"]
+    if error_told is not None:
+        sys.stderr.write(f"{error_told['code']}: {error_told['message']}\n{error_told['hint']}\n")
+    return EXIT_CODES[ending]
+
+
+def _failed(spec: dict[str, str], error: NeuralakeError) -> dict[str, object]:
+    told = {"code": error.code, "message": error.message, "hint": error.hint, "retryable": error.retryable}
+    return {"job": spec["job"], "topic": spec["topic"], "state": "failed", "error": told}
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace the report as a whole: a reader sees the old one or the new one."""
+    temporary = path.with_suffix(".json.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,372 @@
+"""The workbench: stack, topics, tables and questions in the one object a notebook holds.
+
+Opening starts nothing. Several notebooks may open the same state folder; they share its services and jobs, which
+belong to the supervisor and not to any kernel.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from neuralake_kernel.catalog import Catalog, VerifyReport, declaration_of, verify_table
+from neuralake_kernel.errors import UsageError
+from neuralake_kernel.ingest import IngestPolicy, JobHandle, JobSpec, probe_store, start_job
+from neuralake_kernel.query import ColdSql, HotSql, QueryPolicy, Result, scan
+from neuralake_kernel.settings import Settings
+from neuralake_kernel.source import Recording, ReplayHandle, create_topic, replay
+from neuralake_kernel.stack import BrokerSpec, RestartPolicy, Stack, StoreSpec
+from neuralake_kernel.view import RateHistory, Snapshot, build_snapshot, read_reports
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from neuralake_kernel.view import MonitorWidget
+
+__all__ = ["TableReader", "Workbench", "open"]
+
+HOME_FORMAT = 1
+
+
+def open(  # noqa: A001 - nl.open reads as it should
+    *, profile: str | None = None, home: str | Path | None = None, settings: Settings | None = None
+) -> "Workbench":
+    """Open a workbench; starts nothing.
+
+    Parameters
+    ----------
+    profile
+        ``embedded`` (no servers), ``local`` (MinIO and Kafka on this machine) or ``remote`` (endpoints by settings);
+        without it the settings decide.
+    home
+        State folder; without it the settings decide.
+    settings
+        All settings at once, instead of the two above.
+
+    Returns
+    -------
+    Workbench
+        Ready to use; ``close`` it or use it in ``with``.
+
+    Raises
+    ------
+    UsageError
+        A setting cannot be used, or the folder was written by a newer version.
+    """
+    return Workbench(settings or Settings(profile=profile, home=home))
+
+
+class TableReader:
+    """One table, as readers see it.
+
+    Parameters
+    ----------
+    catalog
+        Whose tables.
+    name
+        Which one.
+    """
+
+    def __init__(self, catalog: Catalog, name: str) -> None:
+        self._catalog = catalog
+        self.name = name
+
+    def lazy(self, *, version: int | None = None, identity: bool = False) -> "pl.LazyFrame":
+        """Read the table as a Polars lazy frame, pruned by the Delta log.
+
+        Parameters
+        ----------
+        version
+            Version to read; without it the newest.
+        identity
+            Whether the columns of identity (``_offset`` …) are there.
+
+        Raises
+        ------
+        CatalogError
+            The table or version is not there, or the store is away.
+        """
+        return scan(self._catalog.snapshots, self.name, version=version, identity=identity)
+
+    @property
+    def version(self) -> int:
+        """Newest version."""
+        return self._catalog.snapshots.at(self.name, None).version()
+
+    def __repr__(self) -> str:
+        """Name only: nothing is read for it."""
+        return f"TableReader({self.name!r})"
+
+    def _repr_html_(self) -> str:
+        return self._catalog.entry(self.name)._repr_html_()
+
+
+class Workbench:
+    """A lake, a broker and what runs between them. ``nl.open`` makes it.
+
+    Parameters
+    ----------
+    settings
+        What it is opened with.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.home = settings.home.absolute()
+        _check_home(self.home)
+        self.stack = Stack(
+            self.home, tools_dir=settings.tools_dir, policy=settings.stack_policy(), store_probe=probe_store
+        )
+        self._rates = RateHistory()
+        self._lock = Lock()
+        self._catalog: Catalog | None = None
+        self._cold: ColdSql | None = None
+
+    @property
+    def store(self) -> StoreSpec:
+        """Where the lake is."""
+        return self.stack.store
+
+    @property
+    def broker(self) -> BrokerSpec:
+        """Where the topics are."""
+        return self.stack.broker
+
+    @property
+    def catalog(self) -> Catalog:
+        """Declared and stored tables with their facts."""
+        with self._lock:
+            if self._catalog is None:
+                self._catalog = Catalog(self.store)
+            return self._catalog
+
+    def ingest(
+        self,
+        table: type,
+        *,
+        policy: IngestPolicy | None = None,
+        partitions: int = 1,
+        restart: RestartPolicy | None = None,
+        faults: Path | None = None,
+    ) -> JobHandle:
+        """Start the job of a declared table, or find it running.
+
+        Topic, contract, Delta table and catalog entry come from the one declaration; topic and table are made if they
+        are not there.
+
+        Parameters
+        ----------
+        table
+            A class under ``@nl.table``.
+        policy
+            When to flush, where to start.
+        partitions
+            Of the topic, if it is made now (> 0).
+        restart
+            Waits between restarts after a crash.
+        faults
+            Plan of deaths for fault tests.
+
+        Returns
+        -------
+        JobHandle
+            The job; it runs under the supervisor and outlives this process.
+
+        Raises
+        ------
+        StackError
+            The store does not answer or fails the probe.
+        SourceError
+            The broker is away.
+        CatalogError
+            The class is not declared.
+        """
+        declared = declaration_of(table)
+        probe_store(self.store)
+        create_topic(self.broker, declared.topic, partitions)
+        spec = JobSpec(
+            table=declared.name,
+            topic=declared.topic,
+            contract=declared.contract,
+            store=self.store,
+            broker=self.broker,
+            policy=policy or IngestPolicy(),
+            faults=faults,
+        )
+        return start_job(self.home, self.stack.supervisor, spec, restart=restart)
+
+    def replay(
+        self,
+        recording: Recording,
+        *,
+        into: type,
+        speed: float | None = 1.0,
+        event_time: Literal["original", "rebased"] = "original",
+        **options: Any,  # noqa: ANN401 - those of source.replay, by name
+    ) -> ReplayHandle:
+        """Stream a recording into the topic of a table, at the device's own rhythm.
+
+        Parameters
+        ----------
+        recording
+            What to send.
+        into
+            A class under ``@nl.table``; columns are matched by name.
+        speed
+            Times the device's rhythm; None: as fast as possible.
+        event_time
+            ``original``, or ``rebased`` so that the first sample is now.
+        **options
+            ``session``, ``key``, ``sent_to``, ``progress`` and ``stop`` of `neuralake_kernel.source.replay`.
+
+        Raises
+        ------
+        UsageError
+            ``columns-missing``: the recording lacks a column the table requires. Nothing was sent.
+        """
+        declared = declaration_of(into)
+        create_topic(self.broker, declared.topic)
+        return replay(
+            recording,
+            declared.topic,
+            self.broker,
+            columns=[column.name for column in declared.contract.columns],
+            required=[column.name for column in declared.contract.columns if not column.nullable],
+            speed=speed,
+            event_time=event_time,
+            **options,
+        )
+
+    def table(self, table: str | type) -> TableReader:
+        """Read a table: ``lab.table(X).lazy()``.
+
+        Raises
+        ------
+        CatalogError
+            ``table-unknown``, with the nearest names in the hint.
+        """
+        return TableReader(self.catalog, self.catalog.resolve(table))
+
+    def sql(
+        self,
+        sql: str,
+        *,
+        engine: Literal["hot", "cold"] = "hot",
+        version: int | Mapping[str, int] | None = None,
+        policy: QueryPolicy | None = None,
+    ) -> Result:
+        """Ask one SELECT.
+
+        Parameters
+        ----------
+        sql
+            One SELECT over tables of the catalog.
+        engine
+            ``hot``: DataFusion in this process. ``cold``: Spark Connect, started if need be.
+        version
+            Version to read where one table is asked, or versions by name.
+        policy
+            Limits on rows, bytes and time.
+
+        Raises
+        ------
+        QueryError
+            The gate refused it, the engine failed, or a limit was passed.
+        CatalogError
+            A table or version is not there.
+        """
+        if engine == "hot":
+            return HotSql(self.catalog).sql(sql, version=version, policy=policy)
+        if engine == "cold":
+            return self._cold_sql().sql(sql, version=version, policy=policy)
+        message = f"Cannot ask the engine {engine!r}: there are 'hot' and 'cold'."
+        raise UsageError(message, code="engine-unknown")
+
+    def hot(self, sql: str, **options: Any) -> Result:  # noqa: ANN401 - those of `sql`
+        """Ask DataFusion; short for ``sql(…, engine="hot")``."""
+        return self.sql(sql, engine="hot", **options)
+
+    def cold(self, sql: str, **options: Any) -> Result:  # noqa: ANN401 - those of `sql`
+        """Ask Spark; short for ``sql(…, engine="cold")``."""
+        return self.sql(sql, engine="cold", **options)
+
+    def verify(self, table: str | type, *, expect: Path | str | None = None) -> VerifyReport:
+        """Check the law on a table and its quarantine: each message, and each row of it, exactly once.
+
+        Parameters
+        ----------
+        table
+            Which one.
+        expect
+            JSON lines of what was sent, as ``replay(sent_to=…)`` writes them.
+
+        Raises
+        ------
+        CatalogError
+            The table is not there.
+        """
+        return verify_table(self.store, self.catalog.resolve(table), expect=expect)
+
+    def snapshot(self) -> Snapshot:
+        """What services and jobs are doing now, as the views draw it."""
+        return build_snapshot(
+            profile=self.settings.profile,
+            now_s=time.time(),
+            history=self._rates,
+            processes=self.stack.supervisor.status(),
+            reports=read_reports(self.home),
+        )
+
+    def monitor(self) -> "MonitorWidget":
+        """Show services and jobs live in a cell."""
+        from neuralake_kernel.view import MonitorWidget
+
+        return MonitorWidget(self.snapshot)
+
+    def close(self) -> None:
+        """Let go of what this object holds; services and jobs run on. May be called twice."""
+        with self._lock:
+            if self._cold is not None:
+                self._cold.close()
+                self._cold = None
+
+    def __enter__(self) -> "Workbench":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        """Profile only: nothing is asked for it."""
+        return f"Workbench(profile={self.settings.profile!r})"
+
+    def _cold_sql(self) -> ColdSql:
+        spark = self.stack.ensure_spark()
+        with self._lock:
+            if self._cold is None:
+                self._cold = ColdSql(
+                    Catalog(self.store) if self._catalog is None else self._catalog, url=spark.url, token=spark.token
+                )
+            return self._cold
+
+
+def _check_home(home: Path) -> None:
+    """Refuse a state folder that a newer version wrote; stamp a new one."""
+    import json
+
+    stamp = home / "format.json"
+    if stamp.exists():
+        found = json.loads(stamp.read_text(encoding="utf-8")).get("format_version")
+        if found != HOME_FORMAT:
+            message = f"Cannot open {home}: its format is {found}, this version reads {HOME_FORMAT}."
+            raise UsageError(message, code="home-format", hint="Use the version that wrote it, or another home.")
+        return
+    home.mkdir(parents=True, exist_ok=True)
+    temporary = home / f".format.{os.getpid()}.tmp"
+    temporary.write_text(json.dumps({"format_version": HOME_FORMAT}), encoding="utf-8")
+    temporary.replace(stamp)
