@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts import cargo_deny, environments, lock, native, setup
-from scripts.places import BIN, NATIVE, PYTHON, WIDGETS
+from scripts.places import BIN, NATIVE, PYTHON, ROOT, WIDGETS
 from scripts.steps import Outcome, StepError, captured, say, stop, summary
 
 MANIFEST = ("--manifest-path", NATIVE / "Cargo.toml")
@@ -49,7 +49,10 @@ OTHER_LANE = (
     Check("mypy", (BIN / "mypy", "--no-error-summary")),
     Check(
         "stubtest",
-        (PYTHON, "-m", "mypy.stubtest", "neuralake_kernel._native", "--concise"),
+        (
+            *(PYTHON, "-m", "mypy.stubtest", "neuralake_kernel._native", "--concise"),
+            *("--mypy-config-file", ROOT / "pyproject.toml"),
+        ),
     ),
     Check("protocol", (PYTHON, "generate_protocol.py", "--check"), folder=WIDGETS),
     Check("tsc", (BIN / "jlpm", "types"), folder=WIDGETS),
