@@ -19,7 +19,7 @@ from neuralake_kernel.stack.logfile import open_log
 from neuralake_kernel.stack.procinfo import TOKEN_VARIABLE
 from neuralake_kernel.stack.spec import ProcessSpec
 
-__all__ = ["Lifeline", "spawn"]
+__all__ = ["Lifeline", "lifeline_if_needed", "spawn"]
 
 _PR_SET_PDEATHSIG = 1
 
@@ -31,10 +31,13 @@ class Lifeline:
         self.read_end, self.write_end = os.pipe()
 
 
-def _death_signal() -> Callable[[], None] | None:
-    """Build the function that a child runs before exec; None where there is no death signal."""
-    if not sys.platform.startswith("linux"):
-        return None
+def lifeline_if_needed() -> Lifeline | None:
+    """Make the one pipe that all children of a supervisor share; None where there is a death signal."""
+    return None if sys.platform.startswith("linux") else Lifeline()
+
+
+def _death_signal() -> Callable[[], None]:
+    """Build the function that a child runs before exec."""
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     parent = os.getpid()
 
@@ -63,18 +66,16 @@ def spawn(
     environment
         What the child gets beside ``spec.env``.
     lifeline
-        Force the pipe; by default only where there is no death signal.
+        The pipe that stands for the death signal; None uses the signal.
 
     Raises
     ------
     OSError
         The program is not there or cannot be run.
     """
-    arm = None if lifeline is not None else _death_signal()
     argv = list(spec.argv)
     passed: tuple[int, ...] = ()
-    if arm is None:
-        lifeline = lifeline or Lifeline()
+    if lifeline is not None:
         passed = (lifeline.read_end,)
         argv = [sys.executable, "-m", "neuralake_kernel.stack.lifeline", str(lifeline.read_end), *argv]
     if spec.scratch:
@@ -92,7 +93,7 @@ def spawn(
             start_new_session=True,
             pass_fds=passed,
             # The supervisor has one thread, so nothing can hold a lock across this fork.
-            preexec_fn=arm,  # noqa: PLW1509
+            preexec_fn=_death_signal() if lifeline is None else None,  # noqa: PLW1509
         )
     finally:
         os.close(output)

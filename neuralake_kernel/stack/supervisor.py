@@ -28,7 +28,7 @@ from neuralake_kernel.stack.process import SupervisedProcess
 from neuralake_kernel.stack.procinfo import TOKEN_VARIABLE, rss_bytes, sweep
 from neuralake_kernel.stack.protocol import PROTOCOL, bind, unbind
 from neuralake_kernel.stack.server import Connection, Server
-from neuralake_kernel.stack.spawn import spawn
+from neuralake_kernel.stack.spawn import lifeline_if_needed, spawn
 from neuralake_kernel.stack.spec import ProcessSpec
 from neuralake_kernel.stack.state import Recorded, SupervisorFiles, write_private
 
@@ -58,6 +58,7 @@ class SupervisorProcess:
         swept = sweep(self._token, pids)
         if swept:
             self._say(f"swept leftovers {swept}")
+        self._lifeline = lifeline_if_needed()
         self._processes = {name: self._process(entry) for name, entry in recorded.items()}
         self._waiting: list[tuple[Connection, Callable[[], Any], float]] = []
         self._probes: dict[str, Probe] = {}
@@ -294,7 +295,12 @@ class SupervisorProcess:
         def start(spec: ProcessSpec) -> Any:  # noqa: ANN401 - a Popen, whose class is not imported for its name
             log = self._files.log(spec.name)
             return spawn(
-                spec, token=self._token, log=log, home=self._files.home, environment=environment, lifeline=None
+                spec,
+                token=self._token,
+                log=log,
+                home=self._files.home,
+                environment=environment,
+                lifeline=self._lifeline,
             )
 
         return SupervisedProcess(recorded, self._files, start)
