@@ -16,6 +16,8 @@ import neuralake_kernel.view
 from neuralake_kernel.jupyter.handlers import ModuleHandler, StackHandler, StatusHandler
 from neuralake_kernel.jupyter.nodelay import without_delay
 from neuralake_kernel.jupyter.stack_client import StackClient
+from neuralake_kernel.settings import Settings
+from neuralake_kernel.stack import Stack
 
 __all__ = ["ROUTES", "add_routes", "load"]
 
@@ -73,9 +75,17 @@ def client_from_settings() -> StackClient:
 
 @functools.cache
 def _client() -> StackClient:
-    from neuralake_kernel.settings import Settings
+    settings = Settings()
+    return StackClient(
+        settings.home,
+        settings.profile,
+        start_stack=lambda: _stack(settings).start(),
+        stop_stack=lambda: _stack(settings).stop(),
+    )
+
+
+def _stack(settings: Settings) -> Stack:
+    # Engines are loaded by the first start or stop, and not by every Jupyter server.
     from neuralake_kernel.workbench import open as open_workbench
 
-    settings = Settings()
-    lab = open_workbench(profile=settings.profile, home=settings.home)
-    return StackClient(settings.home, settings.profile, start_stack=lab.stack.start, stop_stack=lab.stack.stop)
+    return open_workbench(settings=settings).stack

@@ -30,7 +30,7 @@ __all__ = [
 PROTOCOL_VERSION: Final = 1
 
 ServiceState = Literal["starting", "ready", "backoff", "stopping", "stopped", "fatal", "fenced"]
-JobState = Literal["starting", "running", "backoff", "stopping", "stopped", "failed", "fenced"]
+JobState = Literal["starting", "running", "paused", "backoff", "stopping", "stopped", "failed", "fenced"]
 OperationState = Literal["running", "done", "failed"]
 ActionName = Literal["up", "down", "restart"]
 

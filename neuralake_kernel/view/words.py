@@ -12,6 +12,7 @@ _SIGNS: dict[str, str] = {
     "ready": "●",
     "running": "●",
     "starting": "◔",
+    "paused": "▲",
     "backoff": "▲",
     "stopping": "◔",
     "stopped": "○",

@@ -6,6 +6,7 @@ for the workbench's state; nothing of the user's is read or written.
 
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -235,3 +236,22 @@ def lab(browser: Browser, server: Server, request: pytest.FixtureRequest) -> Ite
     yield found
     context.close()
     assert errors == []
+
+
+def number(found: Locator) -> int:
+    text = found.inner_text()
+    return int(re.sub(r"[^\d]", "", text))
+
+
+def rises(found: Locator, *, times: int, within_ms: int = 5_000) -> list[int]:
+    """Read a number again each time it has changed."""
+    seen = [number(found)]
+    for _ in range(times):
+        expect(found).not_to_have_text(found.inner_text(), timeout=within_ms)
+        seen.append(number(found))
+    return seen
+
+
+def committed(root: Locator, job: str = "eeg_raw") -> Locator:
+    """Find the number of committed rows in the station of a wide view."""
+    return root.locator(f"[data-job={job}] [data-station=committed] .nlk-figure")

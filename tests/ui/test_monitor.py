@@ -1,15 +1,15 @@
 import os
-import re
+import shutil
 import signal
 import socket
 import sys
 import threading
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import expect
 
 from neuralake_kernel.stack import ProcessSpec, ReadyProbe, Supervisor
-from tests.ui.conftest import wait_for
+from tests.ui.conftest import committed, rises, wait_for
 from tests.ui.fake_loop import write_reports
 
 pytestmark = pytest.mark.ui
@@ -58,6 +58,7 @@ def reports(server):
     yield
     stop.set()
     thread.join()
+    shutil.rmtree(server.home / "jobs")
 
 
 def free_port():
@@ -79,25 +80,6 @@ def services(server):
         assert supervisor.wait(name, timeout_s=20).state == "ready"
     yield supervisor
     supervisor.shutdown()
-
-
-def number(found: Locator) -> int:
-    text = found.inner_text()
-    return int(re.sub(r"[^\d]", "", text))
-
-
-def rises(found: Locator, *, times: int, within_ms: int = 5_000) -> list[int]:
-    """Read a number again each time it has changed."""
-    seen = [number(found)]
-    for _ in range(times):
-        expect(found).not_to_have_text(found.inner_text(), timeout=within_ms)
-        seen.append(number(found))
-    return seen
-
-
-def committed(root: Locator, job: str = "eeg_raw") -> Locator:
-    """Find the number of committed rows in the station of a wide view."""
-    return root.locator(f"[data-job={job}] [data-station=committed] .nlk-figure")
 
 
 def test_numbers_in_a_cell_rise_also_while_a_cell_runs(lab):

@@ -38,6 +38,8 @@ function judge(job: JobSnapshot, waitedS: number): Omit<Health, "facts"> {
       return { state: "failed", word: job.reason === null ? "Failed" : `Failed: ${job.reason}` };
     case "fenced":
       return { state: "fenced", word: "Fenced: a newer worker owns this table" };
+    case "paused":
+      return { state: "paused", word: "Paused: store or source is away, it goes on by itself" };
     case "backoff":
       return { state: "backoff", word: `Restarting after a crash (${counted(job.restarts, "restart")})` };
     case "stopping":

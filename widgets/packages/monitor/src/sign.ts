@@ -36,6 +36,7 @@ const SIGNS: Readonly<Record<State, Sign>> = {
   starting: { text: "starting", tone: "busy", shape: halfRing },
   stopping: { text: "stopping", tone: "busy", shape: halfRing },
   late: { text: "late", tone: "warn", shape: triangle },
+  paused: { text: "paused", tone: "warn", shape: triangle },
   backoff: { text: "restarting", tone: "warn", shape: triangle },
   stopped: { text: "off", tone: "off", shape: ring },
   failed: { text: "failed", tone: "bad", shape: cross },

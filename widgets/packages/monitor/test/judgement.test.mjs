@@ -29,6 +29,7 @@ const CASES = [
   [job({}, { lag: null }), 0, "running", "Running"],
   [job({}, { lag: 900 }), 0, "late", "Behind by about 9.0 s at this speed"],
   [job(), 6, "late", "No word from the worker for 6.5 s"],
+  [job({ state: "paused" }), 0, "paused", "Paused: store or source is away, it goes on by itself"],
   [job({ state: "backoff", restarts: 1 }), 0, "backoff", "Restarting after a crash (1 restart)"],
   [job({ state: "failed", reason: "exit 70" }), 0, "failed", "Failed: exit 70"],
   [job({ state: "failed" }), 0, "failed", "Failed"],

@@ -4,7 +4,7 @@ export const PROTOCOL_VERSION = 1;
 
 export type ActionName = "up" | "down" | "restart";
 
-export type JobState = "starting" | "running" | "backoff" | "stopping" | "stopped" | "failed" | "fenced";
+export type JobState = "starting" | "running" | "paused" | "backoff" | "stopping" | "stopped" | "failed" | "fenced";
 
 export type OperationState = "running" | "done" | "failed";
 
