@@ -26,7 +26,7 @@ export function healthOf(job: JobSnapshot, waitedS: number): Health {
     facts.push(`lag ${report.lag === null ? "unknown" : counted(report.lag, "message")}`);
     facts.push(`dead letters ${countText(report.dead_letters)}`);
     if (report.quarantined_rows > 0) {
-      facts.push(`${counted(report.quarantined_rows, "row")} in quarantine`);
+      facts.push(`${countText(report.quarantined_rows)} in quarantine`);
     }
   }
   return { ...judge(job, waitedS), facts };
@@ -59,8 +59,12 @@ function judgeRunning(job: JobSnapshot, waitedS: number): Omit<Health, "facts"> 
     return { state: "late", word: `No word from the worker for ${ageText(silenceS)}` };
   }
   const lag = job.report?.lag ?? null;
-  if (job.report?.caught_up === true || lag === 0) {
+  if (job.report?.caught_up === true) {
     return { state: "fresh", word: "Caught up" };
+  }
+  // Nothing waits in the topic, but what is buffered is not in the table yet.
+  if (lag === 0) {
+    return { state: "fresh", word: "Fresh" };
   }
   const speed = job.rate_messages_s ?? 0;
   if (lag !== null && speed > 0 && lag / speed > BACKLOG_S) {

@@ -23,7 +23,7 @@ function job(changes = {}, report = {}) {
 }
 
 const CASES = [
-  [job({}, { lag: 0 }), 0, "fresh", "Caught up"],
+  [job({}, { lag: 0 }), 0, "fresh", "Fresh"],
   [job({}, { caught_up: true }), 0, "fresh", "Caught up"],
   [job(), 0, "running", "Running"],
   [job({}, { lag: null }), 0, "running", "Running"],
