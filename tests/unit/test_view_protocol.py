@@ -25,8 +25,6 @@ def test_building_snapshots_loads_no_widget_library():
         "import sys, neuralake_kernel.view; "
         "print(sorted({'anywidget', 'ipywidgets', 'IPython', 'polars'} & set(sys.modules)))"
     )
-    found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
-    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
 
     assert found.stdout.strip() == "[]"

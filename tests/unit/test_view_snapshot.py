@@ -55,9 +55,7 @@ def snapshot(**given):
 
 
 def test_services_and_jobs_are_told_apart():
-    found = snapshot(
-        processes=[Status("minio"), Status("eeg", kind="job")], reports={"eeg": REPORT}
-    )
+    found = snapshot(processes=[Status("minio"), Status("eeg", kind="job")], reports={"eeg": REPORT})
 
     assert [service["name"] for service in found["services"]] == ["minio"]
     (job,) = found["jobs"]
@@ -130,9 +128,7 @@ def test_an_error_keeps_the_last_numbers():
 def test_text_is_the_same_for_other_numbers():
     later = {**REPORT, "offered": 9_999, "state": "stopped"}
 
-    assert stable_text(snapshot(reports={"eeg": REPORT})) == stable_text(
-        snapshot(reports={"eeg": later})
-    )
+    assert stable_text(snapshot(reports={"eeg": REPORT})) == stable_text(snapshot(reports={"eeg": later}))
 
 
 def test_static_html_shows_numbers_and_no_markup_of_others():
