@@ -75,6 +75,9 @@ pub trait TableView {
     fn txn(&mut self, application: &str) -> Result<Option<i64>, LakeError>;
 }
 
+/// Drafts a commit for the snapshot at hand, after asking its preconditions of it; `None` when nothing is left to do.
+pub type Build<'a> = dyn FnMut(&mut dyn TableView) -> Result<Option<Draft>, LakeError> + 'a;
+
 /// One open table.
 pub struct Table {
     store: Arc<dyn Store>,
@@ -204,11 +207,7 @@ impl Table {
     /// # Errors
     /// What `build` says; `InDoubt` when it cannot be learned whether the commit landed; `Contended` when others
     /// keep winning until the deadline.
-    pub fn commit(
-        &mut self,
-        deadline: Duration,
-        build: &mut dyn FnMut(&mut dyn TableView) -> Result<Option<Draft>, LakeError>,
-    ) -> Result<bool, LakeError> {
+    pub fn commit(&mut self, deadline: Duration, build: &mut Build<'_>) -> Result<bool, LakeError> {
         let started = Instant::now();
         let mut pause = Duration::from_millis(2);
         loop {

@@ -327,7 +327,8 @@ impl Reader<'_> {
         report.caught_up = self.source.is_at_end() && self.buffer.is_empty() && self.in_flight == 0;
         if self.in_flight == 0 {
             match trouble {
-                Some(message) if !report.caught_up => {
+                Some(message) => {
+                    report.caught_up = false;
                     report.state = State::Paused;
                     report.error = Some(Trouble {
                         code: "source-unreachable".to_owned(),

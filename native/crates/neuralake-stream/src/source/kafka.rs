@@ -68,8 +68,12 @@ impl ClientContext for Listener {
     fn stats(&self, statistics: Statistics) {
         let Some(topic) = statistics.topics.get(&self.topic) else { return };
         let lag = topic.partitions.values().filter_map(|p| u64::try_from(p.consumer_lag).ok()).sum();
+        let is_up = statistics.brokers.values().any(|broker| broker.state == "UP");
         if let Ok(mut told) = self.told.lock() {
             told.lag = lag;
+            if is_up {
+                told.trouble = None;
+            }
         }
     }
 }
@@ -117,13 +121,14 @@ impl KafkaSource {
             }
             KafkaError::MessageConsumptionFatal(_) => Err(refused(&self.topic, error)),
             KafkaError::MessageConsumption(code) => match code {
-                Code::AutoOffsetReset
-                | Code::OffsetOutOfRange
-                | Code::UnknownTopicOrPartition
-                | Code::UnknownTopic
-                | Code::UnknownPartition
-                | Code::TopicAuthorizationFailed
-                | Code::UnknownTopicId => Err(refused(&self.topic, error)),
+                Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::TopicAuthorizationFailed => {
+                    Err(refused(&self.topic, error))
+                }
+                // A broker that starts may not know its topics yet, and a topic may be a new one of the old name:
+                // the worker starts again and asks for the incarnation.
+                Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::UnknownTopicId => {
+                    Err(self.unreachable(error))
+                }
                 // Away or ill: the client goes on trying, and so do we.
                 _ => {
                     if let Ok(mut told) = self.told.lock() {
@@ -206,10 +211,10 @@ impl Source for KafkaSource {
             };
             self.handle(&error)?;
         }
-        if delivered > 0 {
-            if let Ok(mut told) = self.told.lock() {
-                told.trouble = None;
-            }
+        if delivered > 0
+            && let Ok(mut told) = self.told.lock()
+        {
+            told.trouble = None;
         }
         Ok(delivered)
     }
