@@ -1,5 +1,7 @@
 //! The laws of the buffer: each message is one reject, or its rows are split between rows and rejects.
 
+#![allow(clippy::unwrap_used)] // helpers of tests fail as tests do
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
