@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts.places import BIN, NATIVE, PACKAGE, PYTHON, ROOT, WHEELS, environment
+from scripts.places import BIN, NATIVE, PACKAGE, ROOT, WHEELS, environment
 from scripts.stamps import fingerprint, is_fresh, record
 from scripts.steps import StepError, run, timed
 from scripts.widgets import PRODUCTS as WIDGET_PRODUCTS
@@ -23,14 +23,9 @@ def compiled_meanwhile() -> Iterator[None]:
     if _is_fresh():
         yield
         return
-    command = ["cargo", "build", PROFILE, "--locked", "--quiet", "-p", "neuralake-py"]
-    cargo = subprocess.Popen(
-        command,
-        cwd=NATIVE,
-        # As maturin calls it, or PyO3 would be built a second time.
-        env={**environment(), "PYO3_PYTHON": str(PYTHON)},
-        stdin=subprocess.DEVNULL,
-    )
+    # All but the crate that knows Python, which maturin compiles in surroundings of its own.
+    command = ["cargo", "build", PROFILE, "--locked", "--quiet", "-p", "neuralake-stream"]
+    cargo = subprocess.Popen(command, cwd=NATIVE, env=environment(), stdin=subprocess.DEVNULL)
     try:
         yield
     except BaseException:

@@ -42,10 +42,19 @@ def environment() -> dict[str, str]:
     env.setdefault("YARN_GLOBAL_FOLDER", str(cache() / "yarn"))
     env.setdefault("YARN_ENABLE_IMMUTABLE_INSTALLS", "true")
     env.setdefault("PRE_COMMIT_HOME", str(cache() / "pre-commit"))
+    # As maturin sets them: with other values PyO3 and all above it would be compiled anew, to and fro.
+    env.update(_pyo3_as_by_maturin(Path(env["CARGO_TARGET_DIR"])))
     rustup_home = _rustup_home()
     if rustup_home is not None:
         env.setdefault("RUSTUP_HOME", str(rustup_home))
     return env
+
+
+def _pyo3_as_by_maturin(target: Path) -> dict[str, str]:
+    written = sorted((target / "maturin").glob("pyo3-config-*.txt"))
+    if not written:
+        return {}
+    return {"PYO3_CONFIG_FILE": str(written[-1]), "PYO3_BUILD_EXTENSION_MODULE": "1"}
 
 
 def _rustup_home() -> Path | None:
