@@ -25,6 +25,7 @@ from neuralake_kernel.view.protocol import (
 from neuralake_kernel.view.reports import fault_of, read_reports
 from neuralake_kernel.view.snapshot import build_snapshot, failed_snapshot
 from neuralake_kernel.view.static_html import stable_text, static_html
+from neuralake_kernel.view.words import age_text, count_text, rate_text, size_text, state_sign, state_text
 
 if TYPE_CHECKING:
     from neuralake_kernel.view.monitor import MonitorWidget
@@ -46,11 +47,17 @@ __all__ = [
     "Snapshot",
     "StackAction",
     "TableSnapshot",
+    "age_text",
     "build_snapshot",
+    "count_text",
     "failed_snapshot",
     "fault_of",
+    "rate_text",
     "read_reports",
+    "size_text",
     "stable_text",
+    "state_sign",
+    "state_text",
     "static_html",
 ]
 
