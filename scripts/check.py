@@ -30,7 +30,7 @@ class Check:
 
 
 RUST_LANE = (
-    Check("cargo fmt", ("cargo", "fmt", "--check", *MANIFEST)),
+    Check("cargo fmt", ("cargo", "fmt", "--all", "--check", *MANIFEST)),
     Check(
         "clippy",
         (

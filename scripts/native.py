@@ -44,6 +44,7 @@ def develop() -> None:
     if _is_fresh():
         return
     with timed("native module"):
+        _unlink_module()
         run([BIN / "maturin", "develop", PROFILE, "--locked", "--uv", "--quiet"])
     record(STEP, _mark())
 
@@ -63,10 +64,23 @@ def wheel() -> Path:
     if len(built) == 1 and is_fresh("wheel", mark):
         return built[0]
     with timed("wheel"):
+        _unlink_module()
         shutil.rmtree(WHEELS, ignore_errors=True)
         run([BIN / "maturin", "build", PROFILE, "--locked", "--quiet", "--out", WHEELS])
     record("wheel", mark)
     return next(WHEELS.glob("*.whl"))
+
+
+def _unlink_module() -> None:
+    """Have the module linked anew, which takes seconds.
+
+    Its file carries no hash in its name: another clone with the same target folder writes the same file, and for a
+    wheel maturin points it to libraries that only the wheel holds. Cargo would call either of them fresh.
+    """
+    release = Path(environment()["CARGO_TARGET_DIR"]) / "release"
+    for folder in (release, release / "deps"):
+        for module in folder.glob("lib_native.*"):
+            module.unlink(missing_ok=True)
 
 
 def _rust() -> Iterable[Path]:
