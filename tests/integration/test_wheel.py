@@ -12,11 +12,10 @@ from tempfile import TemporaryDirectory
 import pytest
 from packaging.requirements import Requirement
 
-from neuralake_kernel.stack import Supervisor
 from scripts import native
 from scripts.closure import locked
 from scripts.places import BIN, PYTHON, ROOT, environment
-from tests.nbval_wrapper import NOTEBOOKS, compare, stable_environment
+from tests.nbval_wrapper import NOTEBOOKS, compare, stable_environment, stop_leftovers
 
 EXTENSION = "share/jupyter/labextensions/neuralake-lab"
 AIM_MB = 25
@@ -142,5 +141,5 @@ def test_the_quickstart_passes_there(empty: Path, home: Path, tmp_path: Path) ->
     try:
         done = compare(quickstart, python=empty / "bin" / "python", env=env)
     finally:
-        Supervisor(home).shutdown()
+        stop_leftovers(home)
     assert done.returncode == 0, done.stdout + done.stderr

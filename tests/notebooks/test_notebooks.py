@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from neuralake_kernel.stack import Supervisor
-from tests.nbval_wrapper import NOTEBOOKS, compare, stable_environment
+from tests.nbval_wrapper import NOTEBOOKS, compare, stable_environment, stop_leftovers
 
 
 def test_there_is_a_quickstart() -> None:
@@ -23,5 +22,6 @@ def test_notebook_says_what_it_stored(notebook: Path, home: Path, tmp_path: Path
     try:
         done = compare(notebook, python=python, env=env)
     finally:
-        Supervisor(home).shutdown()
+        left = stop_leftovers(home)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert left == [], "a notebook takes away what it made"
