@@ -12,9 +12,9 @@ import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Final, Literal, TextIO
+from typing import Final, Literal, Protocol, TextIO
 
-__all__ = ["Style", "Terminal"]
+__all__ = ["Step", "Style", "Terminal"]
 
 Style = Literal["bold", "dim", "red", "green", "yellow", "cyan"]
 
@@ -33,6 +33,18 @@ _NARROWEST: Final = 40
 #: A changing line is drawn at most this often: more is not seen, and costs time on a slow terminal.
 _REDRAW_S: Final = 0.05
 _CLEAR: Final = "\r\x1b[2K"
+
+
+class Step(Protocol):
+    """A step of something that takes long; the stack's ``StackProgress`` is one."""
+
+    @property
+    def part(self) -> str:
+        """What it concerns."""
+
+    @property
+    def step(self) -> str:
+        """What is being done; ``ready`` is the last step of a part."""
 
 
 class Terminal:
@@ -88,6 +100,13 @@ class Terminal:
                 self._drawn_at = now
                 self._is_line_open = True
                 self._write(f"{_CLEAR}{self._cut(text)}")
+
+    def show_step(self, step: Step) -> None:
+        """Show a step of a start or an installation; a part that is ready keeps its line."""
+        if step.step == "ready":
+            self.say(f"{self.paint('●', 'green')} {step.part}: ready")
+        else:
+            self.show(f"{self.paint('◔', 'yellow')} {step}", step=f"{step.part} {step.step}")
 
     def clear(self) -> None:
         """Take a line that changes in place away."""

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from neuralake_kernel.cli import services, settings, tables
+from neuralake_kernel.cli import demo, services, settings, tables
 from neuralake_kernel.cli.verbs import Screen, Verbs
 from neuralake_kernel.errors import NeuralakeError, UsageError
 from neuralake_kernel.terminal import Terminal
@@ -36,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=_version())
     verbs = Verbs(parser)
-    for group in (services, tables, settings):
+    for group in (services, tables, settings, demo):
         group.add_verbs(verbs)
     return parser
 
@@ -63,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(args.run(args, screen))
     except KeyboardInterrupt:
+        screen.err.clear()
         screen.err.say("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
@@ -72,6 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # the outermost door: whatever passes it ends as a message
         if os.environ.get("NEURALAKE_DEBUG"):
             raise
+        screen.out.clear()
+        screen.err.clear()
         return _tell(error, screen.err)
 
 

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from neuralake_kernel.cli.verbs import Screen, Verbs, open_lab, stack_progress
+from neuralake_kernel.cli.verbs import Screen, Verbs, open_lab
 
 if TYPE_CHECKING:
     from neuralake_kernel.terminal import Style, Terminal
@@ -55,11 +55,10 @@ def add_verbs(verbs: Verbs) -> None:
 def up(args: argparse.Namespace, screen: Screen) -> int:
     """Start the stack."""
     with open_lab(args) as lab:
-        show = stack_progress(screen.err)
         try:
-            lab.stack.start(show)
+            lab.stack.start(screen.err.show_step)
             if args.spark:
-                lab.stack.ensure_spark(show)
+                lab.stack.ensure_spark(screen.err.show_step)
         finally:
             screen.err.clear()
         return _show_status(lab, screen)
@@ -131,7 +130,7 @@ def install(args: argparse.Namespace, screen: Screen) -> int:
     places: dict[str, str] = {}
     try:
         for name in args.names or TOOLS:
-            places[name] = str(ensure_tool(name, tools_dir=tools_dir, progress=stack_progress(screen.err)))
+            places[name] = str(ensure_tool(name, tools_dir=tools_dir, progress=screen.err.show_step))
             screen.err.say(f"{screen.err.paint('●', 'green')} {name}: installed")
     finally:
         screen.err.clear()

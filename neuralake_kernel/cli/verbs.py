@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 from neuralake_kernel.terminal import Terminal
 
 if TYPE_CHECKING:
-    from neuralake_kernel.stack import StackProgress
     from neuralake_kernel.workbench import Workbench
 
-__all__ = ["Screen", "Verbs", "open_lab", "stack_progress"]
+__all__ = ["Screen", "Verbs", "open_lab"]
 
 PROFILES = ("embedded", "local", "remote")
 
@@ -47,7 +46,9 @@ class Verbs:
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self._parsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
 
-    def add(self, name: str, run: Run, *, does: str, example: str, facts: bool = True) -> argparse.ArgumentParser:
+    def add(
+        self, name: str, run: Run, *, does: str, example: str, profiles: Sequence[str] = PROFILES
+    ) -> argparse.ArgumentParser:
         """Declare a verb.
 
         Parameters
@@ -60,8 +61,8 @@ class Verbs:
             One line for people.
         example
             Lines to copy.
-        facts
-            Whether it has ``--json``.
+        profiles
+            Where it can run.
         """
         parser = self._parsers.add_parser(
             name,
@@ -70,10 +71,9 @@ class Verbs:
             epilog="example:\n" + "\n".join(f"  {line}" for line in example.splitlines()),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        parser.add_argument("--profile", choices=PROFILES, help="where store and broker are (else: the settings)")
+        parser.add_argument("--profile", choices=profiles, help="where store and broker are (else: the settings)")
         parser.add_argument("--home", metavar="DIR", help="state folder (else: the settings)")
-        if facts:
-            parser.add_argument("--json", action="store_true", help="print facts as JSON")
+        parser.add_argument("--json", action="store_true", help="print facts as JSON")
         parser.set_defaults(run=run)
         return parser
 
@@ -83,18 +83,6 @@ def open_lab(args: argparse.Namespace) -> "Workbench":
     from neuralake_kernel.workbench import open as open_workbench
 
     return open_workbench(profile=args.profile, home=args.home)
-
-
-def stack_progress(terminal: Terminal) -> "Callable[[StackProgress], None]":
-    """Show the steps of a start or an installation; what is ready keeps its line."""
-
-    def show(progress: "StackProgress") -> None:
-        if progress.step == "ready":
-            terminal.say(f"{terminal.paint('●', 'green')} {progress.part}: ready")
-        else:
-            terminal.show(f"{terminal.paint('◔', 'yellow')} {progress}", step=f"{progress.part} {progress.step}")
-
-    return show
 
 
 def _plain(value: object) -> object:
