@@ -22,7 +22,7 @@ from confluent_kafka import (
 from confluent_kafka import Producer as Client
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
-from neuralake_kernel.errors import SourceError
+from neuralake_kernel.errors import SourceError, UsageError
 from neuralake_kernel.source.produce import Closing, Ranges, closed
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class KafkaDriver:
 
     def create_topic(self, topic: str, partitions: int) -> str:
         """Make a topic or find it made; returns its topic id."""
-        admin, tried = AdminClient(self._options), f"make topic {topic!r}"
+        admin, tried = self._admin(), f"make topic {topic!r}"
         wanted = NewTopic(topic, num_partitions=partitions, replication_factor=-1)
         futures = admin.create_topics([wanted], request_timeout=ANSWER_TIMEOUT_S, operation_timeout=ANSWER_TIMEOUT_S)
         try:
@@ -88,11 +88,11 @@ class KafkaDriver:
 
     def incarnation(self, topic: str) -> str:
         """Give the topic id as Kafka prints it."""
-        return str(self._describe(AdminClient(self._options), topic).topic_id)
+        return str(self._describe(self._admin(), topic).topic_id)
 
     def offsets(self, topic: str) -> dict[int, tuple[int, int]]:
         """Give first offset and high watermark of each partition."""
-        admin = AdminClient(self._options)
+        admin = self._admin()
         places = [TopicPartition(topic, info.id) for info in self._describe(admin, topic).partitions]
         first, end = (
             _patiently(partial(self._listed, admin, places, spec), {"broker-moving"})
@@ -102,7 +102,8 @@ class KafkaDriver:
 
     def is_read(self, topic: str, places: Mapping[int, int]) -> bool:
         """Tell whether a read-committed consumer at the places meets the end before a message."""
-        consumer = Consumer(
+        consumer = _opened(
+            Consumer,
             self._options
             | {
                 # librdkafka wants a group even where partitions are assigned by hand; nothing is
@@ -113,7 +114,7 @@ class KafkaDriver:
                 "isolation.level": "read_committed",
                 "enable.partition.eof": True,
                 "auto.offset.reset": "error",
-            }
+            },
         )
         try:
             consumer.assign([TopicPartition(topic, number, place) for number, place in places.items()])
@@ -128,7 +129,7 @@ class KafkaDriver:
     def client(self, options: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the stubs are incomplete
         """Open a producing client; ``options`` are defaults, the driver's own win."""
         promises = {"enable.idempotence": True, "acks": "all"}
-        return Client(dict(options) | self._options | promises)
+        return _opened(Client, dict(options) | self._options | promises)
 
     def refused(self, error: KafkaError, tried: str) -> SourceError:
         """Build the error of a broker that answered no, or did not answer."""
@@ -153,6 +154,9 @@ class KafkaDriver:
             hint="Look at `neuralake logs kafka`.",
             retryable=error.retriable(),
         )
+
+    def _admin(self) -> AdminClient:
+        return _opened(AdminClient, self._options)
 
     def _away(self, tried: str, found: str) -> SourceError:
         return SourceError(
@@ -199,6 +203,19 @@ class KafkaDriver:
             return future.result()
         except KafkaException as error:
             raise self.refused(kafka_error(error), tried) from error
+
+
+def _opened(kind: Callable[[dict[str, Any]], T], options: dict[str, Any]) -> T:
+    """Make a client; an option it does not know is told before anything is asked."""
+    try:
+        return kind(options)
+    except KafkaException as error:
+        msg = f"Cannot reach Kafka with these client options: {kafka_error(error).str()}."
+        raise UsageError(
+            msg,
+            code="broker-option",
+            hint="Options are librdkafka's, by their own names; mend NEURALAKE_BROKER__OPTIONS or its settings file.",
+        ) from error
 
 
 def _patiently(ask: Callable[[], T], codes: set[str]) -> T:
