@@ -9,9 +9,8 @@ use neuralake_stream::clock::{Clock, SystemClock};
 use neuralake_stream::journal::{JournalError, Reader, Topic, Writer, WriterOptions, watermarks};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3_arrow::export::Arro3RecordBatch;
-use pyo3_arrow::{PyArray, PyRecordBatch};
 
+use crate::capsules::{ArrowBatch, array_of};
 use crate::errors::journal_error;
 
 /// Incarnation of a topic, and (partition, first offset, next synced offset) of each partition.
@@ -46,19 +45,19 @@ fn describe(directory: &Path, topic: &str) -> Result<Description, JournalError> 
 
 /// Synced messages of one partition as a record batch of offset, timestamp and value.
 #[pyfunction]
-pub(crate) fn journal_read<'py>(
-    py: Python<'py>,
+pub(crate) fn journal_read(
+    py: Python<'_>,
     directory: PathBuf,
     topic: &str,
     partition: u32,
     from_offset: u64,
     max_messages: usize,
-) -> PyResult<Bound<'py, PyAny>> {
+) -> PyResult<ArrowBatch> {
     let batch = py
         .detach(|| read(&directory, topic, partition, from_offset, max_messages))
         .map_err(|e| journal_error(&e))?
         .map_err(|e| PyValueError::new_err(e.to_string()))?;
-    Ok(Arro3RecordBatch::from(PyRecordBatch::new(batch)).into_pyobject(py)?.into_any())
+    Ok(ArrowBatch::new(batch))
 }
 
 fn read(
@@ -104,8 +103,8 @@ impl JournalWriter {
     }
 
     /// Append binary values; returns (first, next) offset once they are on disk.
-    fn append(&self, py: Python<'_>, values: PyArray) -> PyResult<(u64, u64)> {
-        let (array, _) = values.into_inner();
+    fn append(&self, py: Python<'_>, values: &Bound<'_, PyAny>) -> PyResult<(u64, u64)> {
+        let array = array_of(values)?;
         let slices = slices(&array)?;
         py.detach(|| {
             let mut slot = self.inner.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,6 @@
 //! `neuralake_kernel._native`: what Python asks of Rust, in Arrow capsules, scalars, strings and handles.
 
+mod capsules;
 mod errors;
 mod job;
 mod journal;
