@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["TableReader", "Workbench", "open"]
 
 HOME_FORMAT = 1
+_ENGINES = ("hot", "cold")
 
 
 def open(  # noqa: A001 - nl.open reads as it should
@@ -278,12 +279,11 @@ class Workbench:
         CatalogError
             A table or version is not there.
         """
-        if engine == "hot":
-            return HotSql(self.catalog).sql(sql, version=version, policy=policy)
-        if engine == "cold":
-            return self._cold_sql().sql(sql, version=version, policy=policy)
-        message = f"Cannot ask the engine {engine!r}: there are 'hot' and 'cold'."
-        raise UsageError(message, code="engine-unknown")
+        if engine not in _ENGINES:
+            message = f"Cannot ask the engine {engine!r}: there are {' and '.join(_ENGINES)}."
+            raise UsageError(message, code="engine-unknown")
+        asked = self._cold_sql() if engine == "cold" else HotSql(self.catalog)
+        return asked.sql(sql, version=version, policy=policy)
 
     def hot(self, sql: str, **options: Any) -> Result:  # noqa: ANN401 - those of `sql`
         """Ask DataFusion; short for ``sql(…, engine="hot")``."""
@@ -346,12 +346,10 @@ class Workbench:
         return f"Workbench(profile={self.settings.profile!r})"
 
     def _cold_sql(self) -> ColdSql:
-        spark = self.stack.ensure_spark()
+        spark, catalog = self.stack.ensure_spark(), self.catalog
         with self._lock:
             if self._cold is None:
-                self._cold = ColdSql(
-                    Catalog(self.store) if self._catalog is None else self._catalog, url=spark.url, token=spark.token
-                )
+                self._cold = ColdSql(catalog, url=spark.url, token=spark.token)
             return self._cold
 
 
