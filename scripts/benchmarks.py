@@ -11,6 +11,8 @@ from scripts.steps import say
 
 FACTS = BUILD / "bench.json"
 PAGE = ROOT / "docs" / "benchmarks.md"
+# Less than this is the shell and the build tools that have just ended.
+IDLE_LOAD = 0.7
 HEAD = """# Benchmarks
 
 <!-- Made by `make bench` from build/bench.json. -->
@@ -37,7 +39,7 @@ def page(facts: list[dict[str, Any]]) -> str:
         for fact in sorted(facts, key=lambda fact: str(fact["case"]))
     ]
     rule = "|" + "---|" * COLUMNS.count(" | ") + "---|\n"
-    return HEAD + machine() + "\n" + COLUMNS + rule + "".join(lines)
+    return HEAD + machine() + surroundings(facts) + "\n" + COLUMNS + rule + "".join(lines)
 
 
 def machine() -> str:
@@ -47,6 +49,19 @@ def machine() -> str:
         f"Measured on {os.cpu_count()} cores, {memory_gib:.0f} GiB, {platform.system()} "
         f"{platform.machine()}, Python {platform.python_version()}.\n"
     )
+
+
+def surroundings(facts: list[dict[str, Any]]) -> str:
+    """Say what else ran on the machine meanwhile."""
+    loads = sorted(fact["load"] for fact in facts if "load" in fact)
+    if not loads:
+        return ""
+    seen = f"{loads[0]:g}" if loads[0] == loads[-1] else f"{loads[0]:g} to {loads[-1]:g}"
+    told = f"Load average before measuring, from other work on the machine: {seen}."
+    if loads[-1] < IDLE_LOAD:
+        return told + "\n"
+    warning = "**The machine was not idle**: rates and seconds are worse than its own, CPU seconds hold better."
+    return f"{told}\n{warning}\n"
 
 
 def figure(value: float, unit: str) -> str:

@@ -1,6 +1,7 @@
 """Keep each figure in ``build/bench.json``; ``make bench`` draws ``docs/benchmarks.md`` from it."""
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict
@@ -26,15 +27,21 @@ def commit() -> str:
     return done.stdout.strip() or "unknown"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def load() -> float:
+    """Load average before the first figure: what else ran on the machine."""
+    return round(os.getloadavg()[0], 1)
+
+
 @pytest.fixture
-def keep(commit: str) -> Callable[[Measurement], None]:
+def keep(commit: str, load: float) -> Callable[[Measurement], None]:
     """Give the function that stores a figure, in place of an older one of the same case."""
 
     def keep_one(measurement: Measurement) -> None:
         kept = json.loads(FACTS.read_text()) if FACTS.exists() else []
         others = [fact for fact in kept if fact["case"] != measurement.case]
         FACTS.parent.mkdir(exist_ok=True)
-        facts = [*others, {**asdict(measurement), "commit": commit}]
+        facts = [*others, {**asdict(measurement), "commit": commit, "load": load}]
         FACTS.write_text(json.dumps(facts, indent=1) + "\n")
 
     return keep_one
