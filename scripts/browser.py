@@ -4,7 +4,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from scripts.libraries import apt_install, can_apt
+from scripts.compilers import apt_install, can_apt
 from scripts.places import BIN, PYTHON
 from scripts.stamps import is_fresh, record
 from scripts.steps import StepError, captured, run, timed

@@ -32,7 +32,7 @@ def compiled_meanwhile() -> Iterator[None]:
         cargo.terminate()
         raise
     finally:
-        with timed("Rust crates (6 to 10 minutes on two cores, once)"):
+        with timed("Rust crates (6 to 10 minutes on two idle cores, once)"):
             code = cargo.wait()
     if code != 0:
         message = f"`{' '.join(command)}` ended with exit code {code}."

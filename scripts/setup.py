@@ -6,19 +6,19 @@ Each missing program is named with the way to get it, all at once and before any
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from scripts import browser, libraries, native, python_environment, widgets
+from scripts import browser, compilers, native, python_environment, widgets
 from scripts.programs import BUILD_PROGRAMS, STACK_PROGRAMS, complaint, require
 from scripts.stamps import fingerprint, is_fresh, record
 from scripts.steps import StepError, say, stop
 
 
 def machine() -> None:
-    """Check the programs and libraries of the machine, once per environment."""
+    """Check the programs and compilers of the machine, once per environment."""
     mark = fingerprint([], repr(BUILD_PROGRAMS), repr(STACK_PROGRAMS))
     if is_fresh("machine", mark):
         return
     require(BUILD_PROGRAMS)
-    libraries.provide()
+    compilers.provide()
     missing = [text for program in STACK_PROGRAMS if (text := complaint(program))]
     for text in missing:
         say(f"note: only for the real stack (profile `local`, make test): {text}")

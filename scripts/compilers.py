@@ -1,4 +1,4 @@
-"""The C compiler and the system libraries that librdkafka is built with."""
+"""What librdkafka, OpenSSL and zlib are compiled with: they are built in, not taken from the machine."""
 
 import os
 import shutil
@@ -8,27 +8,28 @@ from scripts.steps import StepError, captured, run, say
 
 
 @dataclass(frozen=True)
-class Library:
-    """Something the linker needs, and the Debian package that brings it."""
+class Requirement:
+    """Something the native build needs, and the Debian package that brings it."""
 
     name: str
     package: str
     check: tuple[str, ...]
 
 
-LIBRARIES = (
-    Library("a C compiler", "gcc", ("cc", "--version")),
-    Library("a C++ compiler", "g++", ("c++", "--version")),
-    Library("make", "make", ("make", "--version")),
-    Library("pkg-config", "pkg-config", ("pkg-config", "--version")),
-    Library("OpenSSL headers", "libssl-dev", ("pkg-config", "--exists", "openssl")),
-    Library("zlib headers", "zlib1g-dev", ("pkg-config", "--exists", "zlib")),
+REQUIREMENTS = (
+    Requirement("a C compiler", "gcc", ("cc", "--version")),
+    Requirement("a C++ compiler", "g++", ("c++", "--version")),
+    Requirement(
+        "the headers of the C library", "libc6-dev", ("cc", "-E", "-include", "stdlib.h", "-x", "c", "/dev/null")
+    ),
+    Requirement("make", "make", ("make", "--version")),
+    Requirement("Perl", "perl", ("perl", "-MFindBin", "-MIPC::Cmd", "-e", "1")),
 )
 
 
 def provide() -> None:
     """Install what is missing where we may (root with apt), else name it."""
-    missing = [library for library in LIBRARIES if not _is_there(library)]
+    missing = [library for library in REQUIREMENTS if not _is_there(library)]
     if not missing:
         return
     packages = [library.package for library in missing]
@@ -41,7 +42,7 @@ def provide() -> None:
         message = (
             f"the native module cannot be built without: {names}\n"
             f"  Hint: sudo apt-get install {' '.join(packages)}   (Debian, Ubuntu)\n"
-            "        xcode-select --install && brew install pkg-config openssl   (macOS)"
+            "        xcode-select --install   (macOS)"
         )
         raise StepError(message)
 
@@ -57,5 +58,5 @@ def apt_install(packages: list[str]) -> None:
     run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages])
 
 
-def _is_there(library: Library) -> bool:
+def _is_there(library: Requirement) -> bool:
     return shutil.which(library.check[0]) is not None and captured(library.check)[0] == 0
