@@ -221,9 +221,11 @@ impl Table {
                     waited_s: started.elapsed().as_secs(),
                 });
             }
-            self.refresh()?;
+            // The pause comes first: a snapshot that waits is stale again, and a start would never win against a
+            // worker that commits more often than it pauses.
             std::thread::sleep(jittered(pause));
             pause = (pause * 2).min(Duration::from_millis(500));
+            self.refresh()?;
         }
     }
 
