@@ -1,6 +1,6 @@
 # Neuralake Workbench. `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab test check bench faults ui docs lock wheel clean
+.PHONY: help setup demo lab test check bench faults ui docs notebooks lock wheel clean
 
 RUN := scripts/python.sh -B -m
 PROFILE ?= embedded
@@ -36,6 +36,9 @@ ui:  ## Run the browser tests
 
 docs: setup  ## Build the documentation into build/docs
 	@.venv/bin/sphinx-build -q -W --keep-going docs build/docs
+
+notebooks: setup  ## Run the notebooks and store what they say (look at it before you commit)
+	@.venv/bin/python -m tests.store_notebooks
 
 wheel: setup  ## Build the wheel into build/wheels
 	@$(RUN) scripts.wheel
