@@ -6,7 +6,7 @@ RUN := scripts/python.sh -B -m
 PROFILE ?= embedded
 
 help:  ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
 
 setup:  ## Make .venv and build everything into it; names what the machine lacks
 	@$(RUN) scripts.setup
