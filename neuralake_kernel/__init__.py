@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from neuralake_kernel.errors import NeuralakeError
     from neuralake_kernel.ingest import FlushPolicy, JobHandle
     from neuralake_kernel.settings import Settings
-    from neuralake_kernel.source import Recording
-    from neuralake_kernel.source.read import read
+    from neuralake_kernel.source import Recording, read
     from neuralake_kernel.workbench import Workbench, open  # noqa: A004 - nl.open reads as it should
 
 __all__ = [

@@ -87,7 +87,7 @@ class _File(PydanticBaseSettingsSource):
                     raise UsageError(message, code="settings-unreadable", hint=hint) from error
         return {}
 
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ANN401 - pydantic's
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ANN401, ARG002 - pydantic's
         """Unused: the whole file is given at once."""
         return None, field_name, False
 

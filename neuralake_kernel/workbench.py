@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from neuralake_kernel.catalog import Catalog, VerifyReport, declaration_of, verify_table
 from neuralake_kernel.errors import UsageError
@@ -333,7 +333,7 @@ class Workbench:
                 self._cold.close()
                 self._cold = None
 
-    def __enter__(self) -> "Workbench":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

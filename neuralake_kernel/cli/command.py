@@ -63,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(args.run(args, screen))
     except KeyboardInterrupt:
+        screen.out.clear()
         screen.err.clear()
         screen.err.say("interrupted")
         return INTERRUPTED

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from neuralake_kernel.errors import CommitError, FencedError, NeuralakeError
 from neuralake_kernel.ingest.report import JobReport
@@ -102,7 +103,7 @@ class JobHandle:
         self._supervisor.stop(self.table)
         return self.report()
 
-    def __enter__(self) -> "JobHandle":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -1,4 +1,4 @@
-"""The store probe: is a store fit for commits?"""
+"""The store probe, which tells whether a store is fit for commits."""
 
 import json
 from typing import Protocol

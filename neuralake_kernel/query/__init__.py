@@ -6,11 +6,11 @@ unless they are asked for. SQL passes a gate that admits one SELECT over tables 
 
 from neuralake_kernel.query.cold import ColdSql
 from neuralake_kernel.query.compare import AnswerComparison, compare_answers
+from neuralake_kernel.query.frame import scan
 from neuralake_kernel.query.gate import AdmittedSql, admit
 from neuralake_kernel.query.hot import HotSql
 from neuralake_kernel.query.policy import QueryPolicy
 from neuralake_kernel.query.result import Result
-from neuralake_kernel.query.scan import scan
 
 __all__ = [
     "AdmittedSql",

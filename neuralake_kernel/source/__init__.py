@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from neuralake_kernel.source.broker import Broker
 from neuralake_kernel.source.caught_up import is_caught_up
+from neuralake_kernel.source.formats import read
 from neuralake_kernel.source.produce import Producer
 from neuralake_kernel.source.reach import open_producer
-from neuralake_kernel.source.read import read
 from neuralake_kernel.source.recording import Recording
-from neuralake_kernel.source.replay import ReplayHandle, replay
+from neuralake_kernel.source.replaying import ReplayHandle, replay
 from neuralake_kernel.source.report import PartitionRange, ReplayReport
 from neuralake_kernel.source.signal import Annotation, Arrival, Channel, Gap, Quality, StartTime
 from neuralake_kernel.source.topic import create_topic, end_offsets, topic_incarnation

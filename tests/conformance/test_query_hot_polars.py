@@ -32,15 +32,19 @@ VALUE, TIME = pl.col("value"), pl.col("event_time")
     [
         ("SELECT count(*) AS n FROM packets", lambda t: t.select(n=pl.len())),
         (
-            ("SELECT session, count(*) AS n, avg(value) AS mean, min(value) AS low, max(event_time) AS last"
-            " FROM packets GROUP BY session"),
+            (
+                "SELECT session, count(*) AS n, avg(value) AS mean, min(value) AS low, max(event_time) AS last"
+                " FROM packets GROUP BY session"
+            ),
             lambda t: t.group_by("session").agg(
                 n=pl.len(), mean=VALUE.cast(pl.Float64).mean(), low=VALUE.min(), last=TIME.max()
             ),
         ),
         (
-            ("SELECT date_bin(INTERVAL '1 minute', event_time) AS minute, sum(value::double) AS total"
-            " FROM packets WHERE session <> 's1' GROUP BY 1"),
+            (
+                "SELECT date_bin(INTERVAL '1 minute', event_time) AS minute, sum(value::double) AS total"
+                " FROM packets WHERE session <> 's1' GROUP BY 1"
+            ),
             lambda t: (
                 t.filter(pl.col("session") != "s1")
                 .group_by(minute=TIME.dt.truncate("1m"))

@@ -84,8 +84,10 @@ VALUE, TIME = pl.col("value"), pl.col("event_time")
             lambda t: t.filter(pl.datetime(2026, 1, 1, 0, 0, 10, time_zone="UTC") > TIME, pl.col("session") == "s0"),
         ),
         (
-            ("SELECT date_trunc('minute', event_time) AS minute, sum(value) AS total, stddev(value) AS spread"
-            " FROM packets GROUP BY date_trunc('minute', event_time)"),
+            (
+                "SELECT date_trunc('minute', event_time) AS minute, sum(value) AS total, stddev(value) AS spread"
+                " FROM packets GROUP BY date_trunc('minute', event_time)"
+            ),
             lambda t: t.group_by(minute=TIME.dt.truncate("1m")).agg(
                 total=VALUE.cast(pl.Float64).sum(), spread=VALUE.cast(pl.Float64).std()
             ),
