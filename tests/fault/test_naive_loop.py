@@ -38,7 +38,8 @@ def run_to_the_end(spec: Path, plan: DeathPlan, wait_until: Callable[..., None])
         loop = subprocess.Popen([sys.executable, str(LOOP), str(spec)])
         death = plan.deaths[killed] if killed < len(plan.deaths) else None
         if death is not None and death.point == RANDOM_MOMENT:
-            wait_until(lambda left=len(plan.deaths) - killed - 1: plan.untaken == left, what="its start")
+            left = len(plan.deaths) - killed - 1
+            wait_until(lambda left=left: plan.untaken == left, what="its start")
             moment = time.monotonic() + death.nth / 1e3
             wait_until(lambda at=moment: time.monotonic() >= at, what="a random moment")
             loop.kill()

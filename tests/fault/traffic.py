@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path
+from typing import Self
 
 import dataframely as dy
 import polars as pl
@@ -121,7 +122,7 @@ class Traffic:
         self._error: Exception | None = None
         self.sent: dict[tuple[int, int], Sent] = {}
 
-    def __enter__(self) -> "Traffic":
+    def __enter__(self) -> Self:
         create_topic(self._broker, self._topic, PARTITIONS)
         self._thread.start()
         return self
@@ -155,9 +156,7 @@ class Traffic:
             self._error = error
 
 
-def placed(
-    partition: int, messages: Sequence[Sent], ranges: Sequence[tuple[int, int]]
-) -> dict[tuple[int, int], Sent]:
+def placed(partition: int, messages: Sequence[Sent], ranges: Sequence[tuple[int, int]]) -> dict[tuple[int, int], Sent]:
     """Messages by partition and offset: a producer keeps the order of each partition."""
     offsets = list(chain.from_iterable(range(first, end) for first, end in ranges))
     return {(partition, offset): message for offset, message in zip(offsets, messages, strict=True)}
