@@ -4,7 +4,7 @@ Only Arrow arrays, scalars, strings and handles cross it. A missing native modul
 """
 
 try:
-    from neuralake_kernel._native import (  # noqa: TID251 - this is the one door
+    from neuralake_kernel._native import (
         Job,
         JournalWriter,
         journal_create_topic,

@@ -11,10 +11,11 @@ use arrow::array::{
     StringBuilder, TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use smallvec::SmallVec;
 
 use crate::CoreError;
 use crate::contract::{ColumnType, Contract};
-use crate::decode::{Cell, ColumnBuilder, MessageFault, RowReader, judge, lines};
+use crate::decode::{Cells, ColumnBuilder, MessageFault, RowReader, Value, judge, lines};
 use crate::position::{Offset, Partition, Span};
 
 /// Bytes of identity that each row keeps beside its own values.
@@ -123,13 +124,7 @@ impl Buffer {
     pub fn push(&mut self, message: &Message<'_>, now_us: i64) {
         self.first_at_us.get_or_insert(now_us);
         self.messages += 1;
-        let from = self
-            .spans
-            .get(&message.partition)
-            .map(|span| span.from)
-            .or_else(|| self.resumed.get(&message.partition).copied())
-            .unwrap_or(message.offset);
-        self.spans.insert(message.partition, Span { from, to: message.offset.next() });
+        self.cover(message);
         if message.value.len() > self.max_message_bytes {
             self.reject(message, None, message.value, &[MessageFault::Size.rule_id().to_owned()], now_us);
             return;
@@ -138,7 +133,7 @@ impl Buffer {
             Ok(texts) => texts,
             Err(fault) => return self.reject_whole(message, fault, now_us),
         };
-        let mut cells: Vec<Cell<'_>> = Vec::with_capacity(self.columns.len());
+        let mut cells = Cells::new();
         for (row, text) in texts.iter().enumerate() {
             if let Err(fault) = self.reader.read(text, &mut cells) {
                 // `lines` has proven every line of a longer message, so this is its only one.
@@ -202,9 +197,20 @@ impl Buffer {
         })
     }
 
-    fn push_row<'a>(&mut self, message: &Message<'_>, row: i32, text: &'a str, cells: &mut Vec<Cell<'a>>, now_us: i64) {
+    /// Extend the span of the message's partition up to it.
+    fn cover(&mut self, message: &Message<'_>) {
+        let to = message.offset.next();
+        if let Some(span) = self.spans.get_mut(&message.partition) {
+            span.to = to;
+            return;
+        }
+        let from = self.resumed.get(&message.partition).copied().unwrap_or(message.offset);
+        self.spans.insert(message.partition, Span { from, to });
+    }
+
+    fn push_row<'a>(&mut self, message: &Message<'_>, row: i32, text: &'a str, cells: &mut Cells<'a>, now_us: i64) {
         let mut reasons = Vec::new();
-        let values: Vec<_> = self
+        let values: SmallVec<[Value<'_>; 16]> = self
             .contract
             .columns
             .iter()

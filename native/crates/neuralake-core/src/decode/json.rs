@@ -5,9 +5,16 @@ use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use smallvec::{SmallVec, smallvec};
 
 use super::{Cell, MessageFault};
 use crate::contract::Contract;
+
+/// Cells of one row; a row of the usual width costs no allocation.
+pub(crate) type Cells<'a> = SmallVec<[Cell<'a>; 16]>;
+
+/// Texts of the rows of one message; mostly one.
+pub(crate) type Lines<'a> = SmallVec<[&'a str; 1]>;
 
 /// Reads one object a call into cells in the order of the contract's columns.
 #[derive(Debug)]
@@ -24,7 +31,7 @@ impl RowReader {
     }
 
     /// Fill `cells` (cleared first) from one JSON object.
-    pub(crate) fn read<'de>(&self, text: &'de str, cells: &mut Vec<Cell<'de>>) -> Result<(), MessageFault> {
+    pub(crate) fn read<'de>(&self, text: &'de str, cells: &mut Cells<'de>) -> Result<(), MessageFault> {
         cells.clear();
         cells.resize(self.names.len(), Cell::Missing);
         let mut json = serde_json::Deserializer::from_str(text);
@@ -49,21 +56,21 @@ impl RowReader {
 ///
 /// A message of several lines is taken as JSON lines when each line is an object; else it must be one object
 /// written over several lines.
-pub(crate) fn lines(value: &[u8]) -> Result<Vec<&str>, MessageFault> {
+pub(crate) fn lines(value: &[u8]) -> Result<Lines<'_>, MessageFault> {
     let text = std::str::from_utf8(value).map_err(|_| MessageFault::Utf8)?;
     let text = text.trim_matches(is_json_space);
     if text.is_empty() {
         return Err(MessageFault::Empty);
     }
     if !text.contains('\n') {
-        return Ok(vec![text]);
+        return Ok(smallvec![text]);
     }
-    let rows: Vec<&str> =
+    let rows: Lines<'_> =
         text.split('\n').map(|line| line.trim_matches(is_json_space)).filter(|line| !line.is_empty()).collect();
     match check_all(&rows) {
         Ok(()) => Ok(rows),
         Err(fault) => match check_all(&[text]) {
-            Ok(()) => Ok(vec![text]),
+            Ok(()) => Ok(smallvec![text]),
             Err(_) => Err(fault),
         },
     }
@@ -86,7 +93,7 @@ fn is_json_space(c: char) -> bool {
 
 struct RowSeed<'a, 'de> {
     reader: &'a RowReader,
-    cells: &'a mut Vec<Cell<'de>>,
+    cells: &'a mut Cells<'de>,
 }
 
 impl<'de> DeserializeSeed<'de> for RowSeed<'_, 'de> {
