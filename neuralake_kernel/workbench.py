@@ -13,11 +13,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from neuralake_kernel.catalog import Catalog, VerifyReport, declaration_of, verify_table
-from neuralake_kernel.errors import UsageError
+from neuralake_kernel.errors import SourceError, UsageError
 from neuralake_kernel.ingest import IngestPolicy, JobHandle, JobSpec, probe_store, start_job
 from neuralake_kernel.query import ColdSql, HotSql, QueryPolicy, Result, scan
 from neuralake_kernel.settings import Settings
-from neuralake_kernel.source import Recording, ReplayHandle, create_topic, replay
+from neuralake_kernel.source import Recording, ReplayHandle, create_topic, replay, topic_incarnation
 from neuralake_kernel.stack import BrokerSpec, RestartPolicy, Stack, StoreSpec
 from neuralake_kernel.view import RateHistory, Snapshot, build_snapshot, read_reports
 
@@ -229,7 +229,7 @@ class Workbench:
             ``columns-missing``: the recording lacks a column the table requires. Nothing was sent.
         """
         declared = declaration_of(into)
-        create_topic(self.broker, declared.topic)
+        _make_topic(self.broker, declared.topic)
         return replay(
             recording,
             declared.topic,
@@ -351,6 +351,16 @@ class Workbench:
             if self._cold is None:
                 self._cold = ColdSql(catalog, url=spark.url, token=spark.token)
             return self._cold
+
+
+def _make_topic(broker: BrokerSpec, topic: str) -> None:
+    """Make a topic of one partition unless it is there, with however many."""
+    try:
+        topic_incarnation(broker, topic)
+    except SourceError as error:
+        if error.code not in {"topic-missing", "journal-topic-missing"}:
+            raise
+        create_topic(broker, topic)
 
 
 def _check_home(home: Path) -> None:

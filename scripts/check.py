@@ -45,7 +45,7 @@ OTHER_LANE = (
     Check("environment.yml", function=environments.check),
     Check("ruff format", (BIN / "ruff", "format", "--check", "--quiet", *PYTHON_FILES)),
     Check("ruff", (BIN / "ruff", "check", "--quiet", *PYTHON_FILES)),
-    Check("import-linter", (BIN / "lint-imports", "--no-logo")),
+    Check("import-linter", (BIN / "lint-imports", "--no-logo", "--no-cache")),
     Check("mypy", (BIN / "mypy", "--no-error-summary")),
     Check(
         "stubtest",
