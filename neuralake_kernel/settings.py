@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from neuralake_kernel.errors import UsageError
-from neuralake_kernel.stack import BrokerSpec, StackPolicy, StoreSpec
+from neuralake_kernel.stack import BrokerSpec, SparkSpec, StackPolicy, StoreSpec
 
-__all__ = ["BrokerSettings", "Settings", "StackSettings", "StoreSettings"]
+__all__ = ["BrokerSettings", "Settings", "SparkSettings", "StackSettings", "StoreSettings"]
 
 
 def _base(variable: str, fallback: str) -> Path:
@@ -73,6 +73,17 @@ class BrokerSettings(_Part):
         return BrokerSpec(kind="kafka", options={name: v.get_secret_value() for name, v in self.options.items()})
 
 
+class SparkSettings(_Part):
+    """A Spark Connect server that is there already; it must reach the store by itself."""
+
+    url: str = Field(pattern=r"^sc://")
+    token: SecretStr = SecretStr("")
+
+    def spec(self) -> SparkSpec:
+        """Return the server as the steps take it."""
+        return SparkSpec(url=self.url, token=self.token.get_secret_value())
+
+
 class _File(PydanticBaseSettingsSource):
     """The first settings file that is there."""
 
@@ -105,6 +116,8 @@ class Settings(BaseSettings):
         Cache of installed programs, shared by all state folders.
     stack, store, broker
         Ports of the local services; endpoints of the remote profile.
+    spark
+        Spark Connect server for cold questions; without it one is started on this machine.
 
     Raises
     ------
@@ -122,10 +135,14 @@ class Settings(BaseSettings):
     stack: StackSettings = StackSettings()
     store: StoreSettings | None = None
     broker: BrokerSettings | None = None
+    spark: SparkSettings | None = None
+    _given: frozenset[str] = PrivateAttr(default=frozenset())
 
     def __init__(self, **given: Any) -> None:  # noqa: ANN401 - one per field
         try:
-            super().__init__(**{name: value for name, value in given.items() if value is not None})
+            arguments = {name: value for name, value in given.items() if value is not None}
+            super().__init__(**arguments)
+            self._given = frozenset(arguments)
         except ValidationError as error:
             first = error.errors()[0]
             name = "__".join(str(part) for part in first["loc"]).upper()
@@ -173,12 +190,14 @@ class Settings(BaseSettings):
         told = {}
         for name in type(self).model_fields:
             variable = f"NEURALAKE_{name.upper()}"
-            if any(found == variable or found.startswith(f"{variable}__") for found in environment):
+            if name in self._given:
+                origin = "argument"
+            elif any(found == variable or found.startswith(f"{variable}__") for found in environment):
                 origin = "environment"
             elif name in in_file:
                 origin = "file"
             else:
-                origin = "default" if name not in self.model_fields_set else "argument"
+                origin = "default"
             told[name] = (str(getattr(self, name)), origin)
         return told
 
@@ -186,4 +205,4 @@ class Settings(BaseSettings):
 def _shown(error: Mapping[str, Any]) -> str:
     """What was found, unless it may be a secret."""
     names = {str(part) for part in error["loc"]}
-    return "***" if names & {"secret_access_key", "options"} else repr(error.get("input"))
+    return "***" if names & {"secret_access_key", "options", "token"} else repr(error.get("input"))

@@ -17,7 +17,7 @@ from neuralake_kernel.errors import SourceError, UsageError
 from neuralake_kernel.ingest import IngestPolicy, JobHandle, JobSpec, probe_store, start_job
 from neuralake_kernel.query import ColdSql, HotSql, QueryPolicy, Result, scan
 from neuralake_kernel.settings import Settings
-from neuralake_kernel.source import Recording, ReplayHandle, create_topic, replay, topic_incarnation
+from neuralake_kernel.source import Recording, ReplayHandle, create_topic, read, replay, topic_incarnation
 from neuralake_kernel.stack import BrokerSpec, RestartPolicy, Stack, StoreSpec
 from neuralake_kernel.view import RateHistory, Snapshot, build_snapshot, read_reports
 
@@ -201,7 +201,7 @@ class Workbench:
 
     def replay(
         self,
-        recording: Recording,
+        recording: Recording | str | Path,
         *,
         into: type,
         speed: float | None = 1.0,
@@ -213,7 +213,7 @@ class Workbench:
         Parameters
         ----------
         recording
-            What to send.
+            What to send, or the path of its file.
         into
             A class under ``@nl.table``; columns are matched by name.
         speed
@@ -231,7 +231,7 @@ class Workbench:
         declared = declaration_of(into)
         _make_topic(self.broker, declared.topic)
         return replay(
-            recording,
+            recording if isinstance(recording, Recording) else read(recording),
             declared.topic,
             self.broker,
             columns=[column.name for column in declared.contract.columns],
@@ -266,7 +266,8 @@ class Workbench:
         sql
             One SELECT over tables of the catalog.
         engine
-            ``hot``: DataFusion in this process. ``cold``: Spark Connect, started if need be.
+            ``hot``: DataFusion in this process. ``cold``: the Spark Connect server of the settings, else one on this
+            machine, started if need be.
         version
             Version to read where one table is asked, or versions by name.
         policy
@@ -346,7 +347,8 @@ class Workbench:
         return f"Workbench(profile={self.settings.profile!r})"
 
     def _cold_sql(self) -> ColdSql:
-        spark, catalog = self.stack.ensure_spark(), self.catalog
+        given, catalog = self.settings.spark, self.catalog
+        spark = given.spec() if given is not None else self.stack.ensure_spark()
         with self._lock:
             if self._cold is None:
                 self._cold = ColdSql(catalog, url=spark.url, token=spark.token)
