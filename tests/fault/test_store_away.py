@@ -37,9 +37,7 @@ def halted(supervisor: Supervisor, name: str) -> Iterator[None]:
         os.kill(status.pid, signal.SIGCONT)
 
 
-def test_the_job_pauses_and_goes_on(
-    local: Workbench, supervisor: Supervisor, tmp_path: Path, wait_until: Wait
-) -> None:
+def test_the_job_pauses_and_goes_on(local: Workbench, supervisor: Supervisor, tmp_path: Path, wait_until: Wait) -> None:
     table = "store_away"
     with (
         Traffic(local.broker, f"{table}.raw", seed=9) as traffic,
