@@ -55,8 +55,12 @@ def test_nothing_is_lost_or_judged_twice(
     tight = declare(table, max_packet=TIGHT)
     tight_id = declaration_of(tight).contract.id
     assert tight_id != loose_id
-    second = send(lab.broker, topic, Mixture(6, max_packet=TIGHT).take(400))
+    messages = Mixture(6, max_packet=TIGHT)
     with lab.ingest(tight, policy=POLICY, restart=NOT_YET) as job:
+        # By the start alone: there is nothing more to read yet.
+        wait_until(lambda: job.report().state == "running", what="the next worker")
+        assert_law(lab, table, first, tmp_path)
+        second = send(lab.broker, topic, messages.take(400))
         assert job.wait(60).caught_up
         assert job.status().restarts == 0
         assert_law(lab, table, {**first, **second}, tmp_path)
