@@ -74,7 +74,8 @@ class JobHandle:
         Returns
         -------
         JobReport
-            The report at the end of the waiting; ``caught_up`` is False when the time was up first.
+            The report at the end of the waiting; ``caught_up`` is False when the time was up first, or the job was
+            stopped meanwhile.
 
         Raises
         ------
@@ -93,7 +94,8 @@ class JobHandle:
                 return report
             if time.monotonic() - looked_at > 10 * _LOOK_S:
                 looked_at = time.monotonic()
-                self._raise_if_down(report)
+                if self._is_stopped(report):
+                    return report
             if deadline is not None and time.monotonic() > deadline:
                 return report
             time.sleep(_LOOK_S)
@@ -125,10 +127,10 @@ class JobHandle:
                 return False
             raise
 
-    def _raise_if_down(self, report: JobReport) -> None:
+    def _is_stopped(self, report: JobReport) -> bool:
         status = self.status()
         if status.state not in {"fatal", "fenced"}:
-            return
+            return status.state == "stopped"
         said = report.error or {}
         message = str(said.get("message") or f"Job {self.table} is {status.state}: {status.reason}")
         kind = FencedError if status.state == "fenced" else CommitError

@@ -8,12 +8,14 @@ started again.
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from neuralake_kernel.contract import Contract
+from neuralake_kernel.errors import SourceError
 from neuralake_kernel.ingest.handle import JobHandle
 from neuralake_kernel.ingest.policy import IngestPolicy
 from neuralake_kernel.ingest.probe import native_store
@@ -22,6 +24,8 @@ from neuralake_kernel.stack import BrokerSpec, ProcessSpec, RestartPolicy, Store
 __all__ = ["JobSpec", "start_job", "worker_incarnation"]
 
 _STOP_S = 90.0
+_TOPIC_S = 10.0
+_LOOK_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,7 @@ def start_job(home: Path, supervisor: Supervisor, spec: JobSpec, *, restart: Res
         return JobHandle(home, supervisor, spec.table, spec.topic, spec.broker)
     if is_running:
         supervisor.stop(spec.table)
-    _write_private(path, wanted)
+    write_private(path, wanted)
     # What a former worker said is not what this one says.
     (folder / "report.json").unlink(missing_ok=True)
     supervisor.start(
@@ -146,7 +150,15 @@ def worker_incarnation(spec: Mapping[str, Any]) -> str:
     from neuralake_kernel.source import topic_incarnation
 
     broker = BrokerSpec(kind="kafka", options=spec["source"]["options"])
-    return _as_uuid(topic_incarnation(broker, spec["topic"]))
+    deadline = time.monotonic() + _TOPIC_S
+    while True:
+        try:
+            return _as_uuid(topic_incarnation(broker, spec["topic"]))
+        except SourceError as error:
+            # A broker that has just started may not know its topics yet.
+            if error.code != "topic-missing" or time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK_S)
 
 
 def _as_uuid(topic_id: str) -> str:
@@ -157,7 +169,8 @@ def _as_uuid(topic_id: str) -> str:
     return str(uuid.UUID(bytes=base64.urlsafe_b64decode(topic_id + "=" * (-len(topic_id) % 4))))
 
 
-def _write_private(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
+    """Replace a file as a whole, for its owner alone: a reader sees the old one or the new one."""
     temporary = path.with_suffix(".tmp")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -13,7 +13,7 @@ from types import FrameType
 
 from neuralake_kernel import _bridge
 from neuralake_kernel.errors import NeuralakeError
-from neuralake_kernel.ingest.spec import worker_incarnation
+from neuralake_kernel.ingest.spec import worker_incarnation, write_private
 
 EXIT_CODES = {"stopped": 0, "fatal": 70, "fenced": 71, "crashed": 1}
 _REPORT_EVERY_S = 0.2
@@ -30,7 +30,7 @@ def main(path: Path) -> int:
             text = json.dumps(spec)
         job = _bridge.Job.start(text)
     except NeuralakeError as error:
-        _write(report_path, json.dumps(_failed(spec, error)))
+        write_private(report_path, json.dumps(_failed(spec, error)))
         sys.stderr.write(f"{error.code}: {error}\n")
         return EXIT_CODES["crashed" if error.retryable else "fatal"]
 
@@ -42,7 +42,7 @@ def main(path: Path) -> int:
     ending = None
     while ending is None:
         ending = job.wait(_REPORT_EVERY_S)
-        _write(report_path, job.report())
+        write_private(report_path, job.report())
     error_told = json.loads(job.report())["error"]
     if error_told is not None:
         sys.stderr.write(f"{error_told['code']}: {error_told['message']}\n{error_told['hint']}\n")
@@ -52,13 +52,6 @@ def main(path: Path) -> int:
 def _failed(spec: dict[str, str], error: NeuralakeError) -> dict[str, object]:
     told = {"code": error.code, "message": error.message, "hint": error.hint, "retryable": error.retryable}
     return {"job": spec["job"], "topic": spec["topic"], "state": "failed", "error": told}
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace the report as a whole: a reader sees the old one or the new one."""
-    temporary = path.with_suffix(".json.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 if __name__ == "__main__":

@@ -129,7 +129,7 @@ impl Buffer {
             self.reject(message, None, message.value, &[MessageFault::Size.rule_id().to_owned()], now_us);
             return;
         }
-        let texts = match lines(message.value) {
+        let texts = match lines(message.value, &self.reader) {
             Ok(texts) => texts,
             Err(fault) => return self.reject_whole(message, fault, now_us),
         };
@@ -237,7 +237,7 @@ impl Buffer {
 
     fn reject(&mut self, message: &Message<'_>, row: Option<i32>, raw: &[u8], reasons: &[String], now_us: i64) {
         self.rejects.push(message, row, raw, reasons, now_us);
-        self.bytes += raw.len() + 64;
+        self.bytes += raw.len() + 64 + reasons.iter().map(|reason| reason.len() + 4).sum::<usize>();
     }
 }
 

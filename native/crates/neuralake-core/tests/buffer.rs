@@ -115,6 +115,39 @@ fn an_object_may_span_lines() {
     assert_eq!(buffer.take().unwrap().rows.num_rows(), 1);
 }
 
+/// Lines that a lax parser lets pass and a strict one refuses, beside good ones.
+const TRICKY: &[&str] = &[
+    r#"{"session":"a","packet":1}"#,
+    r#"{"session":"a","packet":1,"ch1_uv":1e999}"#,
+    r#"{"session":"\ud800","packet":1}"#,
+    r#"{"session":"a","packet":1,"\ud800":1}"#,
+    r#"{"session":"a","packet":1,"other":1e999}"#,
+];
+
+/// What one message left behind: as many rows as lines, or one whole reject.
+#[test]
+fn a_message_of_tricky_lines_is_never_split() {
+    for first in TRICKY {
+        for second in TRICKY {
+            let mut buffer = buffer();
+            push(&mut buffer, 5, &format!("{first}\n{second}"));
+            let flush = buffer.take().unwrap();
+            let held = (flush.rows.num_rows(), flush.rejects.num_rows(), flush.dead_letters);
+            assert!(matches!(held, (2, 0, 0) | (0, 1, 1)), "{first} {second}: {held:?}");
+        }
+    }
+}
+
+#[test]
+fn a_message_of_too_many_rows_is_one_dead_letter() {
+    let contract = Arc::new(Contract::from_json(CONTRACT).unwrap());
+    let mut buffer = Buffer::new(contract, "t@1".to_owned(), 8 << 20, BTreeMap::new());
+    buffer.push(&Message { partition: Partition(0), offset: Offset(5), value: "{}\n".repeat(70_000).as_bytes() }, 0);
+    let flush = buffer.take().unwrap();
+    assert_eq!((flush.rows.num_rows(), flush.rejects.num_rows(), flush.dead_letters), (0, 1, 1));
+    assert_eq!(reasons(&flush.rejects, 0), ["message|size"]);
+}
+
 fn message() -> impl Strategy<Value = String> {
     prop_oneof![
         (any::<i32>(), any::<Option<f32>>()).prop_map(|(packet, uv)| {
@@ -122,6 +155,7 @@ fn message() -> impl Strategy<Value = String> {
             format!("{{\"session\":\"s\",\"packet\":{packet},\"ch1_uv\":{uv}}}")
         }),
         "\\PC{0,40}",
+        prop::collection::vec(prop::sample::select(TRICKY), 1..4).prop_map(|lines| lines.join("\n")),
         prop::collection::vec(0_i16..300, 0..4).prop_map(|packets| {
             packets.iter().map(|p| format!("{{\"session\":\"s\",\"packet\":{p}}}\n")).collect()
         }),

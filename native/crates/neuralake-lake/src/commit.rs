@@ -65,6 +65,7 @@ impl ConditionalPut {
                 PutAnswer::Created => return Ok(true),
                 PutAnswer::Exists => "the store says it exists, yet it cannot be found".to_owned(),
                 PutAnswer::Failed(reason) => reason,
+                PutAnswer::Broken(error) => return Err(error),
             };
             loop {
                 match self.holder(url) {

@@ -130,6 +130,18 @@ impl LakeError {
         )
     }
 
+    /// A failed fsync anywhere in a chain of causes, whoever wrapped it: the process must end on it.
+    pub(crate) fn durability_in(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
+        let mut cause = Some(error);
+        while let Some(said) = cause {
+            if let Some(Self::Durability { path, reason }) = said.downcast_ref::<Self>() {
+                return Some(Self::Durability { path: path.clone(), reason: reason.clone() });
+            }
+            cause = said.source();
+        }
+        None
+    }
+
     /// The next step for the reader; empty where the message says it all.
     #[must_use]
     pub fn hint(&self) -> &'static str {

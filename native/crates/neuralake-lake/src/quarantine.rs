@@ -27,6 +27,8 @@ pub fn roll_forward(
     let reached = main.version();
     let target = i64::try_from(reached).unwrap_or(i64::MAX);
     main.pass("before_roll_forward");
+    // A quiet quarantine has not been looked at for long; what is added to it is named already, not uploaded now.
+    quarantine.ensure_fresh()?;
     let mut has_added = false;
     let has_committed = quarantine.commit(deadline, &mut |view: &mut dyn TableView| {
         let recorded = view.txn(&application)?;

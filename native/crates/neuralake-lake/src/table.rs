@@ -121,6 +121,7 @@ impl Table {
         statistics: &[String],
         faults: &Arc<Faults>,
     ) -> Result<Self, LakeError> {
+        let asked_at_s = boot_s();
         let (root, engine) = Self::parts(store, name)?;
         let expected: StructType =
             schema.try_into_kernel().map_err(|e: arrow::error::ArrowError| LakeError::Encode(e.to_string()))?;
@@ -134,7 +135,7 @@ impl Table {
                 })?
             }
         };
-        let table = Self::from_snapshot(store, root, engine, snapshot, faults)?;
+        let table = Self::from_snapshot(store, root, engine, (snapshot, asked_at_s), faults)?;
         table.check_columns(&expected)?;
         Ok(table)
     }
@@ -144,9 +145,10 @@ impl Table {
     /// # Errors
     /// What the store or the log say.
     pub fn open(store: &Arc<dyn Store>, name: &str, faults: &Arc<Faults>) -> Result<Option<Self>, LakeError> {
+        let asked_at_s = boot_s();
         let (root, engine) = Self::parts(store, name)?;
         match read_snapshot(&root, &engine)? {
-            Some(snapshot) => Self::from_snapshot(store, root, engine, snapshot, faults).map(Some),
+            Some(snapshot) => Self::from_snapshot(store, root, engine, (snapshot, asked_at_s), faults).map(Some),
             None => Ok(None),
         }
     }
@@ -168,11 +170,14 @@ impl Table {
     /// # Errors
     /// What the store or the log say.
     pub fn refresh(&mut self) -> Result<(), LakeError> {
+        let asked_at_s = boot_s();
         let snapshot = read_snapshot(&self.root, &self.engine)?
             .ok_or_else(|| LakeError::Log { table: self.root.to_string(), reason: "the table is gone".to_owned() })?;
         self.store.confirm(&self.log)?;
-        self.adopt(snapshot);
-        self.txns.clear();
+        if snapshot.version() != self.snapshot.version() {
+            self.txns.clear();
+        }
+        self.adopt(snapshot, asked_at_s);
         Ok(())
     }
 
@@ -294,6 +299,7 @@ impl Table {
                 .map_err(failed)?;
             transaction.add_files(add);
         }
+        let asked_at_s = boot_s();
         let result = transaction.commit(self.engine.as_ref());
         if boot_s().saturating_sub(self.confirmed_at_s) > CONCLUDE_WITHIN_S {
             return Err(self.too_old());
@@ -303,7 +309,7 @@ impl Table {
             (Outcome::Failed(error), _) => Err(error),
             (Outcome::Landed, Ok(CommitResult::Committed(done))) if done.post_commit_snapshot().is_some() => {
                 if let Some(snapshot) = done.post_commit_snapshot() {
-                    self.adopt(Arc::clone(snapshot));
+                    self.adopt(Arc::clone(snapshot), asked_at_s);
                 }
                 self.txns.extend(draft.txns.into_iter().map(|(application, version)| (application, Some(version))));
                 Ok(true)
@@ -331,9 +337,10 @@ impl Table {
         committer(&self.store, &self.root, commit_id, deadline, &self.faults, outcome)
     }
 
-    fn adopt(&mut self, snapshot: SnapshotRef) {
+    /// `asked_at_s` is from before the question: a machine that slept over the answer must not think it fresh.
+    fn adopt(&mut self, snapshot: SnapshotRef, asked_at_s: u64) {
         self.snapshot = snapshot;
-        self.confirmed_at_s = boot_s();
+        self.confirmed_at_s = asked_at_s;
     }
 
     fn join(&self, path: &str) -> Result<Url, LakeError> {
@@ -422,7 +429,7 @@ impl Table {
         store: &Arc<dyn Store>,
         root: Url,
         engine: Arc<DefaultEngine<TokioMultiThreadExecutor>>,
-        snapshot: SnapshotRef,
+        (snapshot, confirmed_at_s): (SnapshotRef, u64),
         faults: &Arc<Faults>,
     ) -> Result<Self, LakeError> {
         let log =
@@ -445,7 +452,7 @@ impl Table {
             snapshot,
             txns: HashMap::new(),
             context,
-            confirmed_at_s: boot_s(),
+            confirmed_at_s,
         })
     }
 }
@@ -498,14 +505,24 @@ fn is_absent(error: &KernelError) -> bool {
     }
 }
 
+/// The reader wraps what a store said in errors of its own: a store that is away, or a disk that failed, is told apart
+/// from a log that is ill.
 fn log_error(root: &Url, error: &KernelError) -> LakeError {
-    match error {
-        KernelError::ObjectStore(e) => {
-            LakeError::StoreUnreachable { action: "read the log of", path: root.to_string(), reason: e.to_string() }
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(said) = cause {
+        if let Some(ours) = LakeError::durability_in(said) {
+            return ours;
         }
-        KernelError::Backtraced { source, .. } => log_error(root, source),
-        other => LakeError::Log { table: root.to_string(), reason: other.to_string() },
+        if said.is::<object_store::Error>() || said.is::<std::io::Error>() {
+            return LakeError::StoreUnreachable {
+                action: "read or write the log of",
+                path: root.to_string(),
+                reason: error.to_string(),
+            };
+        }
+        cause = said.source();
     }
+    LakeError::Log { table: root.to_string(), reason: error.to_string() }
 }
 
 /// Seconds since boot, time asleep included.

@@ -55,7 +55,8 @@ impl Job {
             if left <= 0.0 {
                 return Ok(None);
             }
-            py.detach(|| std::thread::sleep(SIGNALS_EVERY.min(Duration::from_secs_f64(left))));
+            let pause = Duration::try_from_secs_f64(left).map_or(SIGNALS_EVERY, |left| left.min(SIGNALS_EVERY));
+            py.detach(|| std::thread::sleep(pause));
             py.check_signals()?;
         }
     }

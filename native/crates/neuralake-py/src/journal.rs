@@ -1,13 +1,13 @@
 //! The journal for Python: topics, a durable writer, a batch reader.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, Int64Builder, RecordBatch, TimestampMicrosecondBuilder};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use neuralake_stream::clock::{Clock, SystemClock};
 use neuralake_stream::journal::{JournalError, Reader, Topic, Writer, WriterOptions, watermarks};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::capsules::{ArrowBatch, array_of};
@@ -90,6 +90,7 @@ fn read(
 #[pyclass(frozen, module = "neuralake_kernel._native")]
 pub(crate) struct JournalWriter {
     inner: Mutex<Option<Writer>>,
+    owner: u32,
 }
 
 #[pymethods]
@@ -99,24 +100,26 @@ impl JournalWriter {
         let writer = py
             .detach(|| Writer::open(&Topic::open(&directory, topic)?, partition, WriterOptions::default()))
             .map_err(|e| journal_error(&e))?;
-        Ok(Self { inner: Mutex::new(Some(writer)) })
+        Ok(Self { inner: Mutex::new(Some(writer)), owner: std::process::id() })
     }
 
     /// Append binary values; returns (first, next) offset once they are on disk.
     fn append(&self, py: Python<'_>, values: &Bound<'_, PyAny>) -> PyResult<(u64, u64)> {
+        self.check_owner()?;
         let array = array_of(values)?;
         let slices = slices(&array)?;
-        py.detach(|| {
-            let mut slot = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-            let writer = slot.as_mut().ok_or_else(|| PyValueError::new_err("this writer is closed"))?;
-            let range = writer.append(slices, SystemClock.now_us()).map_err(|e| journal_error(&e))?;
-            Ok((range.start, range.end))
-        })
+        // Errors become Python's outside: a thread that waits for the interpreter must not hold the writer.
+        let done = py.detach(|| self.writer().as_mut().map(|writer| writer.append(slices, SystemClock.now_us())));
+        let range =
+            done.ok_or_else(|| PyValueError::new_err("this writer is closed"))?.map_err(|e| journal_error(&e))?;
+        Ok((range.start, range.end))
     }
 
     /// Release the partition. May be called twice.
-    fn close(&self) {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).take();
+    fn close(&self, py: Python<'_>) {
+        if self.owner == std::process::id() {
+            py.detach(|| drop(self.writer().take()));
+        }
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {
@@ -124,8 +127,31 @@ impl JournalWriter {
     }
 
     #[pyo3(signature = (*_args))]
-    fn __exit__(&self, _args: &Bound<'_, pyo3::types::PyTuple>) {
-        self.close();
+    fn __exit__(&self, py: Python<'_>, _args: &Bound<'_, pyo3::types::PyTuple>) {
+        self.close(py);
+    }
+}
+
+impl JournalWriter {
+    fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A child shares the lock of its parent and would write over what the parent has acknowledged.
+    fn check_owner(&self) -> PyResult<()> {
+        if self.owner == std::process::id() {
+            return Ok(());
+        }
+        Err(PyRuntimeError::new_err("this writer belongs to the process that opened it, before a fork"))
+    }
+}
+
+impl Drop for JournalWriter {
+    fn drop(&mut self) {
+        if self.owner != std::process::id() {
+            // The parent's file and lock: nothing of them is the child's to close.
+            std::mem::forget(self.writer().take());
+        }
     }
 }
 

@@ -1,12 +1,15 @@
 //! An object store on a local disk whose puts have reached the disk when they return.
 //!
-//! The order is the law's: the file, then every directory from it up to the lake's root. A failed fsync is never
-//! repeated, for the kernel may have dropped the pages and would answer success: the store is poisoned instead.
+//! The order is the law's: the bytes under a temporary name, then the final name, then every directory up to the lake's
+//! root. Nothing stands under its name before it is on the disk. A failed fsync is never repeated, for the kernel may have
+//! dropped the pages and would answer success: the store is poisoned instead.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path as FsPath, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
@@ -15,28 +18,76 @@ use futures::stream::BoxStream;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
+use uuid::Uuid;
 
 use crate::LakeError;
 
 /// `LocalFileSystem` with fsync after every put.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct DurableDisk {
-    inner: LocalFileSystem,
+    inner: Arc<LocalFileSystem>,
     root: PathBuf,
-    is_poisoned: AtomicBool,
+    is_poisoned: Arc<AtomicBool>,
 }
 
 impl DurableDisk {
     pub(super) fn new(root: PathBuf) -> Self {
-        Self { inner: LocalFileSystem::new(), root, is_poisoned: AtomicBool::new(false) }
+        Self { inner: Arc::new(LocalFileSystem::new()), root, is_poisoned: Arc::default() }
     }
 
-    /// Sync a file, then its directories up to the lake's root.
-    pub(super) fn sync_up(&self, file: &FsPath) -> std::result::Result<(), LakeError> {
-        self.sync(file)?;
+    /// Write a file whole. False when it was to be created and is there already.
+    pub(super) fn place(
+        &self,
+        target: &FsPath,
+        bytes: &[Bytes],
+        mode: PutMode,
+    ) -> std::result::Result<bool, LakeError> {
+        let failed = |e: io::Error| LakeError::StoreUnreachable {
+            action: "write",
+            path: target.display().to_string(),
+            reason: e.to_string(),
+        };
+        let directory = target.parent().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
+        fs::create_dir_all(directory).map_err(failed)?;
+        let temporary = directory.join(format!(".{}.tmp", Uuid::new_v4()));
+        let named = self.write_synced(&temporary, bytes).and_then(|()| {
+            let result = match mode {
+                PutMode::Create => fs::hard_link(&temporary, target),
+                _ => fs::rename(&temporary, target),
+            };
+            match result {
+                Ok(()) => Ok(true),
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+                Err(e) => Err(failed(e)),
+            }
+        });
+        // Gone or not, a leftover under a dotted name is no file of a table.
+        let _ = fs::remove_file(&temporary);
+        if named? {
+            self.sync_directories(target)?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    fn write_synced(&self, path: &FsPath, bytes: &[Bytes]) -> std::result::Result<(), LakeError> {
+        let write = || -> io::Result<()> {
+            let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+            bytes.iter().try_for_each(|part| file.write_all(part))
+        };
+        write().map_err(|e| LakeError::StoreUnreachable {
+            action: "write",
+            path: path.display().to_string(),
+            reason: e.to_string(),
+        })?;
+        self.sync(path)
+    }
+
+    /// Sync the directories of a file up to the lake's root.
+    fn sync_directories(&self, file: &FsPath) -> std::result::Result<(), LakeError> {
         let mut directory = file.parent();
         while let Some(path) = directory {
             self.sync(path)?;
@@ -70,22 +121,29 @@ impl fmt::Display for DurableDisk {
 #[async_trait]
 impl ObjectStore for DurableDisk {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        let result = self.inner.put_opts(location, payload, options).await?;
+        if matches!(options.mode, PutMode::Update(_)) {
+            return Err(object_store::Error::NotImplemented {
+                operation: "conditional update".to_owned(),
+                implementer: "DurableDisk".to_owned(),
+            });
+        }
         let file = self.inner.path_to_filesystem(location)?;
-        self.sync_up(&file).map_err(|e| object_store::Error::Generic { store: "DurableDisk", source: Box::new(e) })?;
-        Ok(result)
+        let parts: Vec<Bytes> = payload.into_iter().collect();
+        match self.place(&file, &parts, options.mode) {
+            Ok(true) => Ok(PutResult { e_tag: None, version: None }),
+            Ok(false) => {
+                Err(object_store::Error::AlreadyExists { path: location.to_string(), source: "it exists".into() })
+            }
+            Err(e) => Err(object_store::Error::Generic { store: "DurableDisk", source: Box::new(e) }),
+        }
     }
 
     async fn put_multipart_opts(
         &self,
-        _location: &Path,
+        location: &Path,
         _options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        // Parts would reach the disk behind our back; files of a table are small enough to be put whole.
-        Err(object_store::Error::NotImplemented {
-            operation: "multipart upload".to_owned(),
-            implementer: "DurableDisk".to_owned(),
-        })
+        Ok(Box::new(Collected { disk: self.clone(), location: location.clone(), parts: Vec::new() }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -114,5 +172,63 @@ impl ObjectStore for DurableDisk {
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         self.inner.copy_opts(from, to, options).await
+    }
+}
+
+/// Parts of a large object, kept until they are placed as one.
+#[derive(Debug)]
+struct Collected {
+    disk: DurableDisk,
+    location: Path,
+    parts: Vec<Bytes>,
+}
+
+#[async_trait]
+impl MultipartUpload for Collected {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        self.parts.extend(data);
+        Box::pin(futures::future::ready(Ok(())))
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let payload = PutPayload::from_iter(std::mem::take(&mut self.parts));
+        self.disk.put_opts(&self.location, payload, PutOptions::default()).await
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        self.parts.clear();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::ObjectStoreExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_large_object_comes_in_parts_and_stands_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = DurableDisk::new(directory.path().to_path_buf());
+        let location = Path::from_absolute_path(directory.path().join("a/large.parquet")).unwrap();
+        let mut upload = disk.put_multipart(&location).await.unwrap();
+        upload.put_part(PutPayload::from_static(b"one ")).await.unwrap();
+        assert!(!directory.path().join("a").exists(), "nothing is visible before it is whole");
+        upload.put_part(PutPayload::from_static(b"two")).await.unwrap();
+        upload.complete().await.unwrap();
+        assert_eq!(disk.get(&location).await.unwrap().bytes().await.unwrap(), "one two");
+        assert_eq!(fs::read_dir(directory.path().join("a")).unwrap().count(), 1, "no temporary file stays");
+    }
+
+    #[tokio::test]
+    async fn a_failed_sync_poisons_the_store_and_is_told_as_itself() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = DurableDisk::new(directory.path().to_path_buf());
+        assert!(matches!(disk.sync(&directory.path().join("absent")), Err(LakeError::Durability { .. })));
+        let location = Path::from_absolute_path(directory.path().join("file")).unwrap();
+        let error = disk.put(&location, PutPayload::from_static(b"x")).await.unwrap_err();
+        assert!(matches!(LakeError::durability_in(&error), Some(LakeError::Durability { .. })), "{error}");
+        assert!(!directory.path().join("file").exists());
     }
 }

@@ -1,17 +1,14 @@
 //! The lake on a local disk.
 //!
-//! A commit is a hard link: the temporary file is written and synced, linked under its final name (which fails
-//! when that exists), and the log's directory is synced before anybody acts on it.
+//! A commit is a hard link, which fails where its name exists; see `durable`.
 
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use object_store::DynObjectStore;
+use object_store::{DynObjectStore, PutMode};
 use url::Url;
-use uuid::Uuid;
 
 use super::durable::DurableDisk;
 use super::{PutAnswer, Store, StoreSpec, runtime};
@@ -44,28 +41,6 @@ impl LocalStore {
         }
         Ok(Self { root, disk, runtime: runtime(&spec.uri)? })
     }
-
-    fn link(&self, target: &Path, bytes: &[u8]) -> Result<PutAnswer, std::io::Error> {
-        let Some(directory) = target.parent() else {
-            return Err(ErrorKind::InvalidInput.into());
-        };
-        fs::create_dir_all(directory)?;
-        let temporary = directory.join(format!(".{}.tmp", Uuid::new_v4()));
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&temporary)?;
-        let written = file.write_all(bytes);
-        drop(file);
-        let synced = written.and_then(|()| self.disk.sync(&temporary).map_err(std::io::Error::other));
-        let linked = synced.and_then(|()| fs::hard_link(&temporary, target));
-        // Gone or not, a leftover under a dotted name is no commit.
-        let _ = fs::remove_file(&temporary);
-        match linked {
-            Ok(()) => {}
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => return Ok(PutAnswer::Exists),
-            Err(e) => return Err(e),
-        }
-        self.disk.sync_up(target).map_err(std::io::Error::other)?;
-        Ok(PutAnswer::Created)
-    }
 }
 
 impl Store for LocalStore {
@@ -81,7 +56,12 @@ impl Store for LocalStore {
         let Ok(target) = url.to_file_path() else {
             return PutAnswer::Failed(format!("{url} is not a path of this machine"));
         };
-        self.link(&target, &bytes).unwrap_or_else(|e| PutAnswer::Failed(e.to_string()))
+        match self.disk.place(&target, &[bytes], PutMode::Create) {
+            Ok(true) => PutAnswer::Created,
+            Ok(false) => PutAnswer::Exists,
+            Err(error @ LakeError::Durability { .. }) => PutAnswer::Broken(error),
+            Err(error) => PutAnswer::Failed(error.to_string()),
+        }
     }
 
     fn confirm(&self, log: &Url) -> Result<(), LakeError> {

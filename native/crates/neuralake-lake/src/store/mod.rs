@@ -27,6 +27,8 @@ pub enum PutAnswer {
     Exists,
     /// The store answered with an error, or not at all.
     Failed(String),
+    /// The disk failed: nothing may be concluded in this process any more.
+    Broken(LakeError),
 }
 
 /// A store of tables.
@@ -58,11 +60,15 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Write an object whole. Durable when it returns.
     ///
     /// # Errors
-    /// `StoreUnreachable` when the store refuses or does not answer.
+    /// `StoreUnreachable` when the store refuses or does not answer, `Durability` when the disk failed.
     fn put(&self, url: &Url, bytes: Bytes) -> Result<(), LakeError> {
         let path = object_path(url);
         self.runtime().block_on(async { self.objects().put(&path, bytes.into()).await }).map_err(|e| {
-            LakeError::StoreUnreachable { action: "write", path: url.path().to_owned(), reason: e.to_string() }
+            LakeError::durability_in(&e).unwrap_or_else(|| LakeError::StoreUnreachable {
+                action: "write",
+                path: url.path().to_owned(),
+                reason: e.to_string(),
+            })
         })?;
         Ok(())
     }

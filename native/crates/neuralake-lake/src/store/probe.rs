@@ -32,6 +32,10 @@ pub fn probe(store: &Arc<dyn Store>) -> Result<(), LakeError> {
             .map(|racer| racer.join().unwrap_or_else(|_| PutAnswer::Failed("a racer died".to_owned())))
             .collect()
     });
+    let (broken, answers): (Vec<_>, Vec<_>) = answers.into_iter().partition(|a| matches!(a, PutAnswer::Broken(_)));
+    if let Some(PutAnswer::Broken(error)) = broken.into_iter().next() {
+        return Err(error);
+    }
     let winners: Vec<usize> =
         answers.iter().enumerate().filter(|(_, a)| matches!(a, PutAnswer::Created)).map(|(n, _)| n).collect();
     let [winner] = winners[..] else {

@@ -91,14 +91,19 @@ fn take_positions(
         check_epoch(spec, view, epoch)?;
         positions.clear();
         let mut txns = Vec::new();
+        let mut is_known = false;
+        for part in held {
+            is_known |= view.txn(&spec.position_key(part.partition.0))?.is_some();
+        }
         for part in held {
             let key = spec.position_key(part.partition.0);
             let position = match view.txn(&key)? {
                 Some(position) => Offset(position),
                 None => {
                     let chosen = match spec.start {
-                        StartAt::Earliest => part.first,
-                        StartAt::Latest => part.end,
+                        // The choice is about the topic: a partition added to one under reading begins with its first.
+                        StartAt::Latest if !is_known => part.end,
+                        StartAt::Latest | StartAt::Earliest => part.first,
                     };
                     txns.push((key, chosen.0));
                     chosen

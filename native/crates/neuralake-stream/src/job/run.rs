@@ -205,8 +205,12 @@ fn commit_one(
     }
     *since_checkpoint += 1;
     if *since_checkpoint >= spec.checkpoint_every {
-        checkpoint(spec, begun)?;
-        *since_checkpoint = 0;
+        match checkpoint(spec, begun) {
+            Ok(()) => *since_checkpoint = 0,
+            // The flush has landed; the next one tries again.
+            Err(StreamError::Lake(LakeError::StoreUnreachable { .. })) => {}
+            Err(error) => return Err(error),
+        }
         note_tables(&mut shared.report(), begun);
     }
     Ok(positions)
@@ -252,7 +256,9 @@ impl Reader<'_> {
         }
         let is_full = self.buffer.len() >= policy.max_rows || self.buffer.bytes() >= policy.max_bytes;
         let age_us = self.buffer.first_at_us().map_or(0, |first| self.shared.clock.now_us() - first);
-        let is_old = age_us >= i64::try_from(policy.max_age_ms).unwrap_or(i64::MAX).saturating_mul(1000);
+        let limit_us = i64::try_from(policy.max_age_ms).unwrap_or(i64::MAX).saturating_mul(1000);
+        // A clock that was set back makes the age negative: flush, rather than wait for it to catch up.
+        let is_old = !(0..limit_us).contains(&age_us);
         if !is_full && (!is_old || self.in_flight > 0) {
             return Ok(());
         }

@@ -24,6 +24,9 @@ use crate::StreamError;
 /// How long the broker may take to answer a question at start.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
+/// Most bytes delivered before the buffer is asked whether it is full.
+const TURN_BYTES: usize = 4 << 20;
+
 /// Ours over whatever the user says: the laws stand on them.
 const FIXED: [(&str, &str); 5] = [
     ("enable.auto.commit", "false"),
@@ -122,9 +125,13 @@ impl KafkaSource {
             }
             KafkaError::MessageConsumptionFatal(_) => Err(refused(&self.topic, error)),
             KafkaError::MessageConsumption(code) => match code {
-                Code::AutoOffsetReset | Code::OffsetOutOfRange | Code::TopicAuthorizationFailed => {
-                    Err(refused(&self.topic, error))
-                }
+                // After a damaged batch the client would go on behind it: the hole must not be committed.
+                Code::AutoOffsetReset
+                | Code::OffsetOutOfRange
+                | Code::TopicAuthorizationFailed
+                | Code::BadMessage
+                | Code::BadCompression
+                | Code::MessageSizeTooLarge => Err(refused(&self.topic, error)),
                 // A broker that starts may not know its topics yet, and a topic may be a new one of the old name:
                 // the worker starts again and asks for the incarnation.
                 Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::UnknownTopicId => {
@@ -156,13 +163,14 @@ impl Source for KafkaSource {
         let partitions: Vec<i32> = metadata
             .topics()
             .iter()
-            .filter(|topic| topic.name() == self.topic && topic.error().is_none())
+            .filter(|topic| topic.name() == self.topic)
             .flat_map(|topic| topic.partitions().iter().map(|p| p.id()))
             .collect();
         if partitions.is_empty() {
-            return Err(StreamError::SourceRefused {
+            // A broker that starts may not know its topics, or their leaders, yet.
+            return Err(StreamError::SourceUnreachable {
                 topic: self.topic.clone(),
-                reason: "the broker holds no such topic".to_owned(),
+                reason: "the broker tells of no partition of it".to_owned(),
             });
         }
         partitions
@@ -192,8 +200,8 @@ impl Source for KafkaSource {
         deliver: &mut dyn FnMut(&Message<'_>),
     ) -> Result<usize, StreamError> {
         let until = Instant::now() + wait;
-        let mut delivered = 0;
-        while delivered < limit {
+        let (mut delivered, mut bytes) = (0, 0);
+        while delivered < limit && bytes < TURN_BYTES {
             let patience =
                 if delivered == 0 { until.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
             let error = match self.consumer.poll(patience) {
@@ -204,7 +212,9 @@ impl Source for KafkaSource {
                         self.ended.remove(&partition);
                     }
                     let offset = Offset(message.offset());
-                    deliver(&Message { partition, offset, value: message.payload().unwrap_or_default() });
+                    let value = message.payload().unwrap_or_default();
+                    deliver(&Message { partition, offset, value });
+                    bytes += value.len();
                     delivered += 1;
                     continue;
                 }
@@ -249,5 +259,10 @@ fn assignment(topic: &str, positions: &BTreeMap<Partition, Offset>) -> Result<To
 }
 
 fn refused(topic: &str, error: &KafkaError) -> StreamError {
-    StreamError::SourceRefused { topic: topic.to_owned(), reason: error.to_string() }
+    let reason = match error {
+        // Its own text holds the value, which may be a secret.
+        KafkaError::ClientConfig(_, reason, option, _) => format!("option {option}: {reason}"),
+        other => other.to_string(),
+    };
+    StreamError::SourceRefused { topic: topic.to_owned(), reason }
 }
