@@ -12,7 +12,7 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StructArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use delta_kernel::engine::arrow_conversion::TryIntoKernel;
 use delta_kernel::engine::arrow_data::ArrowEngineData;
-use delta_kernel::schema::StructType;
+use delta_kernel::schema::{SchemaRef, StructType};
 use delta_kernel::transaction::create_table::create_table;
 use delta_kernel::transaction::{BoundWriteContext, CommitResult, UpdateTableOperation};
 use delta_kernel::{FileMeta, KernelError, Snapshot, SnapshotRef};
@@ -277,17 +277,13 @@ impl Table {
         }
         draft.provenance.commit_id = Uuid::new_v4().to_string();
         let outcome = Arc::new(Mutex::new(Outcome::Open));
-        let committer = self.committer(&draft.provenance.commit_id, deadline, &outcome);
-        let info = draft.provenance.to_batch()?;
-        let info_schema: StructType = info
-            .schema()
-            .as_ref()
-            .try_into_kernel()
-            .map_err(|e: arrow::error::ArrowError| LakeError::Encode(e.to_string()))?;
+        let committer =
+            committer(&self.store, &self.root, &draft.provenance.commit_id, deadline, &self.faults, &outcome);
+        let (info, info_schema) = commit_info(&draft.provenance)?;
         let failed = |e: KernelError| log_error(&self.root, &e);
         let mut transaction = Arc::clone(&self.snapshot)
             .update_table(UpdateTableOperation::StreamingUpdate, ENGINE_INFO, true)
-            .with_commit_info(Box::new(ArrowEngineData::new(info)), Arc::new(info_schema))
+            .with_commit_info(info, info_schema)
             .build(self.engine.as_ref(), committer)
             .map_err(failed)?;
         for (application, version) in &draft.txns {
@@ -331,10 +327,6 @@ impl Table {
             waited_s: boot_s().saturating_sub(self.confirmed_at_s),
             reason: "the snapshot is too old to conclude anything from it (was the machine asleep?)".to_owned(),
         }
-    }
-
-    fn committer(&self, commit_id: &str, deadline: Duration, outcome: &Arc<Mutex<Outcome>>) -> Box<ConditionalPut> {
-        committer(&self.store, &self.root, commit_id, deadline, &self.faults, outcome)
     }
 
     /// `asked_at_s` is from before the question: a machine that slept over the answer must not think it fresh.
@@ -402,19 +394,14 @@ impl Table {
         let outcome = Arc::new(Mutex::new(Outcome::Open));
         let provenance = Provenance { commit_id: Uuid::new_v4().to_string(), ..Provenance::default() };
         let committer = committer(store, root, &provenance.commit_id, Duration::from_secs(30), faults, &outcome);
-        let info = provenance.to_batch()?;
-        let info_schema: StructType = info
-            .schema()
-            .as_ref()
-            .try_into_kernel()
-            .map_err(|e: arrow::error::ArrowError| LakeError::Encode(e.to_string()))?;
+        let (info, info_schema) = commit_info(&provenance)?;
         let columns = statistics.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(",");
         let created = create_table(root.as_str(), Arc::new(schema.clone()), ENGINE_INFO, false)
             .with_table_properties([
                 ("delta.enableExpiredLogCleanup", "false"),
                 ("delta.dataSkippingStatsColumns", columns.as_str()),
             ])
-            .with_commit_info(Box::new(ArrowEngineData::new(info)), Arc::new(info_schema))
+            .with_commit_info(info, info_schema)
             .build(engine.as_ref(), committer)
             .and_then(|transaction| transaction.commit(engine.as_ref()));
         match (outcome.lock().map(|mut slot| std::mem::take(&mut *slot)).unwrap_or_default(), created) {
@@ -466,6 +453,17 @@ impl std::fmt::Debug for Table {
     }
 }
 
+/// What a commit says about itself, as the kernel takes it.
+fn commit_info(provenance: &Provenance) -> Result<(Box<ArrowEngineData>, SchemaRef), LakeError> {
+    let batch = provenance.to_batch()?;
+    let schema: StructType = batch
+        .schema()
+        .as_ref()
+        .try_into_kernel()
+        .map_err(|e: arrow::error::ArrowError| LakeError::Encode(e.to_string()))?;
+    Ok((Box::new(ArrowEngineData::new(batch)), Arc::new(schema)))
+}
+
 fn committer(
     store: &Arc<dyn Store>,
     root: &Url,
@@ -508,11 +506,11 @@ fn is_absent(error: &KernelError) -> bool {
 /// The reader wraps what a store said in errors of its own: a store that is away, or a disk that failed, is told apart
 /// from a log that is ill.
 fn log_error(root: &Url, error: &KernelError) -> LakeError {
+    if let Some(ours) = LakeError::durability_in(error) {
+        return ours;
+    }
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(said) = cause {
-        if let Some(ours) = LakeError::durability_in(said) {
-            return ours;
-        }
         if said.is::<object_store::Error>() || said.is::<std::io::Error>() {
             return LakeError::StoreUnreachable {
                 action: "read or write the log of",

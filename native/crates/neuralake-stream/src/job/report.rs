@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use neuralake_lake::LakeError;
 use serde::Serialize;
 
 use crate::StreamError;
@@ -43,6 +44,17 @@ pub struct Trouble {
 
 impl From<&StreamError> for Trouble {
     fn from(error: &StreamError) -> Self {
+        Self {
+            code: error.code().to_owned(),
+            message: error.to_string(),
+            hint: error.hint().to_owned(),
+            retryable: error.is_retryable(),
+        }
+    }
+}
+
+impl From<&LakeError> for Trouble {
+    fn from(error: &LakeError) -> Self {
         Self {
             code: error.code().to_owned(),
             message: error.to_string(),

@@ -181,12 +181,7 @@ fn commit_one(
     let landed = land(spec, begun, flush, &mut |error| {
         let mut report = shared.report();
         report.state = State::Paused;
-        report.error = Some(Trouble {
-            code: error.code().to_owned(),
-            message: error.to_string(),
-            hint: error.hint().to_owned(),
-            retryable: true,
-        });
+        report.error = Some(Trouble::from(error));
     })?;
     let positions: BTreeMap<_, _> = flush.spans.iter().map(|(partition, span)| (*partition, span.to)).collect();
     {
