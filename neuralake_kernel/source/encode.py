@@ -28,7 +28,7 @@ def encode_rows(frame: pl.DataFrame) -> pa.BinaryArray:
     """
     plain = frame.with_columns(
         cs.datetime().dt.epoch("us"),
-        cs.float().map_batches(lambda column: column.set(~column.is_finite(), None)),
+        pl.when(cs.float().is_finite()).then(cs.float()),
     )
     text = plain.select(pl.struct(pl.all()).struct.json_encode().alias("json")).to_series()
     return text.to_arrow().cast(pa.binary())

@@ -68,6 +68,8 @@ class ReplayHandle:
         ------
         SourceError
             The broker refused or went away; ``status()`` tells what was acked.
+        KeyboardInterrupt
+            The interrupt met the replay's own thread.
         """
         self._thread.join(timeout_s)
         if self._work.error is not None:
@@ -217,7 +219,7 @@ class _Replay:
     ) -> None:
         self.topic = topic
         self.stopping = threading.Event()
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self._frame = frame
         self._chosen = chosen
         self._producer = producer
@@ -253,7 +255,8 @@ class _Replay:
     def run(self) -> None:
         try:
             self._work()
-        except Exception as error:  # noqa: BLE001 - carried to whoever waits; a thread has no caller
+        # An interrupt too: polars hands one to whichever thread is inside it, not to the main thread.
+        except BaseException as error:  # noqa: BLE001 - carried to whoever waits; a thread has no caller
             self.error = error
             self._state = "failed"
 

@@ -106,6 +106,16 @@ def test_a_failing_progress_callback_is_not_swallowed(second: Recording) -> None
         _start(second, RememberingProducer(), speed=None, progress=fail).wait(30)
 
 
+def test_an_interrupt_in_the_thread_reaches_whoever_waits(second: Recording) -> None:
+    def interrupt(_report: object) -> None:
+        raise KeyboardInterrupt
+
+    handle = _start(second, RememberingProducer(), speed=None, progress=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        handle.wait(30)
+    assert handle.status().state == "failed"
+
+
 def test_status_is_one_line(second: Recording, wait_until: Callable[..., None]) -> None:
     handle = _start(second, RememberingProducer(), speed=None)
     wait_until(lambda: handle.status().state == "finished")
