@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Float32Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
-use neuralake_core::buffer::{Buffer, Message};
+use neuralake_core::buffer::{Buffer, Flush, Message};
 use neuralake_core::contract::Contract;
 use neuralake_core::position::{Offset, Partition, Span};
 use proptest::prelude::*;
@@ -32,6 +32,12 @@ fn reasons(batch: &RecordBatch, row: usize) -> Vec<String> {
     batch.column(1).as_list::<i32>().value(row).as_string::<i32>().iter().flatten().map(str::to_owned).collect()
 }
 
+/// The rows of flushes, as one batch.
+fn joined(flushes: &[Flush]) -> RecordBatch {
+    let schema = Buffer::rows_schema(&Contract::from_json(CONTRACT).unwrap());
+    concat_batches(&schema, flushes.iter().flat_map(|flush| &flush.rows)).unwrap()
+}
+
 #[test]
 fn a_valid_message_becomes_its_rows() {
     let mut buffer = buffer();
@@ -41,16 +47,17 @@ fn a_valid_message_becomes_its_rows() {
         "{\"session\":\"s\",\"packet\":3,\"event_time\":\"1970-01-01T00:00:01+00:00\",\"ch1_uv\":1.5,\"new\":[1]}\n{\"packet\":4,\"session\":\"a\\n\",\"event_time\":9}",
     );
     let flush = buffer.take().unwrap();
-    assert_eq!(flush.rows.num_rows(), 2);
+    assert_eq!(flush.row_count(), 2);
     assert_eq!(flush.rejects.num_rows(), 0);
     assert_eq!(flush.spans[&Partition(0)], Span { from: Offset(5), to: Offset(8) });
-    assert_eq!(flush.rows.column(0).as_string::<i32>().value(1), "a\n");
-    assert_eq!(flush.rows.column(1).as_primitive::<Int16Type>().values(), &[3, 4]);
-    assert_eq!(flush.rows.column(2).as_primitive::<TimestampMicrosecondType>().values(), &[1_000_000, 9]);
-    assert!((flush.rows.column(3).as_primitive::<Float32Type>().value(0) - 1.5).abs() < f32::EPSILON);
-    assert!(flush.rows.column(3).is_null(1));
-    assert_eq!(flush.rows.column_by_name("_row").unwrap().as_primitive::<Int32Type>().values(), &[0, 1]);
-    assert_eq!(flush.rows.column_by_name("_offset").unwrap().as_primitive::<Int64Type>().values(), &[7, 7]);
+    let rows = joined(std::slice::from_ref(&flush));
+    assert_eq!(rows.column(0).as_string::<i32>().value(1), "a\n");
+    assert_eq!(rows.column(1).as_primitive::<Int16Type>().values(), &[3, 4]);
+    assert_eq!(rows.column(2).as_primitive::<TimestampMicrosecondType>().values(), &[1_000_000, 9]);
+    assert!((rows.column(3).as_primitive::<Float32Type>().value(0) - 1.5).abs() < f32::EPSILON);
+    assert!(rows.column(3).is_null(1));
+    assert_eq!(rows.column_by_name("_row").unwrap().as_primitive::<Int32Type>().values(), &[0, 1]);
+    assert_eq!(rows.column_by_name("_offset").unwrap().as_primitive::<Int64Type>().values(), &[7, 7]);
 }
 
 #[test]
@@ -78,12 +85,17 @@ fn each_fault_has_its_reason() {
         ("{\"session\":\"s\",\"packet\":1,\"ch1_uv\":1e300}", vec!["ch1_uv|dtype"], false),
         ("{\"session\":\"s\",\"packet\":1,\"event_time\":\"yesterday\"}", vec!["event_time|dtype"], false),
         ("{\"session\":\"s\",\"packet\":1,\"event_time\":{}}", vec!["event_time|dtype"], false),
+        (
+            "{\"ch1_uv\":-2000,\"event_time\":[],\"packet\":-1}",
+            vec!["session|nullability", "packet|min", "event_time|dtype", "ch1_uv|min_exclusive"],
+            false,
+        ),
     ];
     for (index, (text, expected, is_whole)) in cases.iter().enumerate() {
         let mut buffer = buffer();
         push(&mut buffer, 10 + i64::try_from(index).unwrap(), text);
         let flush = buffer.take().unwrap();
-        assert_eq!(flush.rows.num_rows(), 0, "{text}");
+        assert_eq!(flush.row_count(), 0, "{text}");
         assert_eq!(flush.rejects.num_rows(), 1, "{text}");
         assert_eq!(reasons(&flush.rejects, 0), *expected, "{text}");
         assert_eq!(flush.rejects.column_by_name("_row").unwrap().is_null(0), *is_whole, "{text}");
@@ -105,14 +117,44 @@ fn one_bad_line_takes_the_whole_message_with_it() {
     let mut buffer = buffer();
     push(&mut buffer, 5, "{\"session\":\"s\",\"packet\":1}\n{\"session\":\"s\",\"packet\":");
     let flush = buffer.take().unwrap();
-    assert_eq!((flush.rows.num_rows(), flush.rejects.num_rows(), flush.dead_letters), (0, 1, 1));
+    assert_eq!((flush.row_count(), flush.rejects.num_rows(), flush.dead_letters), (0, 1, 1));
 }
 
 #[test]
 fn an_object_may_span_lines() {
     let mut buffer = buffer();
     push(&mut buffer, 5, "{\n \"session\": \"s\",\n \"packet\": 1\n}\n");
-    assert_eq!(buffer.take().unwrap().rows.num_rows(), 1);
+    assert_eq!(buffer.take().unwrap().row_count(), 1);
+}
+
+#[test]
+fn a_full_block_is_sealed_unasked_and_in_order() {
+    let mut buffer = buffer();
+    let mut rejected = Vec::new();
+    for offset in 5..30_005 {
+        match offset % 5_000 {
+            0 => push(&mut buffer, offset, "{\"session\":\"s\",\"packet\":256}"),
+            1 => push(&mut buffer, offset, "no JSON"),
+            _ => push(&mut buffer, offset, &format!("{{\"session\":\"{offset}\",\"packet\":1}}")),
+        }
+        if offset % 5_000 < 2 {
+            rejected.push(offset);
+        }
+    }
+    let waiting: usize = buffer.sealed().iter().map(RecordBatch::num_rows).sum();
+    assert!((20_000..30_000).contains(&waiting), "{waiting} sealed");
+    assert_eq!(buffer.len(), 30_000);
+    let held = buffer.bytes();
+    let flush = buffer.take().unwrap();
+    assert_eq!((flush.row_count(), flush.dead_letters, flush.bytes), (30_000 - rejected.len(), 6, held));
+    let rows = joined(std::slice::from_ref(&flush));
+    let offsets = rows.column_by_name("_offset").unwrap().as_primitive::<Int64Type>().values();
+    let named = rows.column(0).as_string::<i32>().iter().flatten().map(|name| name.parse::<i64>().unwrap());
+    assert!(offsets.is_sorted() && named.eq(offsets.iter().copied()));
+    let found = flush.rejects.column_by_name("_offset").unwrap().as_primitive::<Int64Type>().values();
+    assert_eq!(found, rejected.as_slice());
+    assert_eq!(flush.rejects.column(0).as_binary::<i32>().value(1), b"no JSON");
+    assert_eq!((buffer.len(), buffer.bytes(), buffer.is_empty()), (0, 0, true));
 }
 
 /// Lines that a lax parser lets pass and a strict one refuses, beside good ones.
@@ -132,7 +174,7 @@ fn a_message_of_tricky_lines_is_never_split() {
             let mut buffer = buffer();
             push(&mut buffer, 5, &format!("{first}\n{second}"));
             let flush = buffer.take().unwrap();
-            let held = (flush.rows.num_rows(), flush.rejects.num_rows(), flush.dead_letters);
+            let held = (flush.row_count(), flush.rejects.num_rows(), flush.dead_letters);
             assert!(matches!(held, (2, 0, 0) | (0, 1, 1)), "{first} {second}: {held:?}");
         }
     }
@@ -144,7 +186,7 @@ fn a_message_of_too_many_rows_is_one_dead_letter() {
     let mut buffer = Buffer::new(contract, "t@1".to_owned(), 8 << 20, BTreeMap::new());
     buffer.push(&Message { partition: Partition(0), offset: Offset(5), value: "{}\n".repeat(70_000).as_bytes() }, 0);
     let flush = buffer.take().unwrap();
-    assert_eq!((flush.rows.num_rows(), flush.rejects.num_rows(), flush.dead_letters), (0, 1, 1));
+    assert_eq!((flush.row_count(), flush.rejects.num_rows(), flush.dead_letters), (0, 1, 1));
     assert_eq!(reasons(&flush.rejects, 0), ["message|size"]);
 }
 
@@ -162,9 +204,21 @@ fn message() -> impl Strategy<Value = String> {
     ]
 }
 
+/// What happens to the buffer after a message.
+#[derive(Debug, Clone, Copy)]
+enum Cut {
+    None,
+    Seal,
+    Take,
+}
+
+fn cut() -> impl Strategy<Value = Cut> {
+    prop::sample::select(vec![Cut::None, Cut::None, Cut::Seal, Cut::Take])
+}
+
 proptest! {
     #[test]
-    fn any_split_into_flushes_gives_the_same_rows(messages in prop::collection::vec((message(), any::<bool>()), 1..40)) {
+    fn any_split_into_flushes_gives_the_same_rows(messages in prop::collection::vec((message(), cut()), 1..40)) {
         let mut whole = buffer();
         let mut split = buffer();
         let mut parts = Vec::new();
@@ -172,15 +226,16 @@ proptest! {
             let offset = 5 + 2 * i64::try_from(index).unwrap();
             push(&mut whole, offset, text);
             push(&mut split, offset, text);
-            if *cut {
-                parts.push(split.take().unwrap());
+            match cut {
+                Cut::None => {}
+                Cut::Seal => split.seal().unwrap(),
+                Cut::Take => parts.push(split.take().unwrap()),
             }
         }
         parts.push(split.take().unwrap());
         let whole = whole.take().unwrap();
-        let rows = concat_batches(&whole.rows.schema(), parts.iter().map(|p| &p.rows)).unwrap();
+        prop_assert_eq!(joined(&parts), joined(std::slice::from_ref(&whole)));
         let rejects = concat_batches(&whole.rejects.schema(), parts.iter().map(|p| &p.rejects)).unwrap();
-        prop_assert_eq!(rows, whole.rows);
         prop_assert_eq!(rejects, whole.rejects);
         let mut next = Offset(5);
         for span in parts.iter().filter_map(|p| p.spans.get(&Partition(0))) {

@@ -16,15 +16,19 @@ use crate::LakeError;
 /// Most rows of a row group: at ~30 bytes a row this is the 2–4 MB that a selective reader likes.
 const ROW_GROUP_ROWS: usize = 131_072;
 
-/// Encode one batch as a Parquet file.
+/// Encode batches of one schema as a Parquet file.
 ///
 /// # Errors
-/// `Encode` when the writer refuses the batch.
-pub fn encode(batch: &RecordBatch) -> Result<Bytes, LakeError> {
+/// `Encode` when the writer refuses a batch, or when there is none.
+pub fn encode(batches: &[RecordBatch]) -> Result<Bytes, LakeError> {
     let refused = |e: ::parquet::errors::ParquetError| LakeError::Encode(e.to_string());
-    let mut writer =
-        ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties(&batch.schema())?)).map_err(refused)?;
-    writer.write(batch).map_err(refused)?;
+    let [first, ..] = batches else { return Err(LakeError::Encode("a file needs at least one batch".to_owned())) };
+    let schema = first.schema();
+    let properties = properties(&schema)?;
+    let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties)).map_err(refused)?;
+    for batch in batches {
+        writer.write(batch).map_err(refused)?;
+    }
     Ok(Bytes::from(writer.into_inner().map_err(refused)?))
 }
 

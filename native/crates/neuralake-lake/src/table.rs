@@ -18,7 +18,7 @@ use delta_kernel::transaction::{BoundWriteContext, CommitResult, UpdateTableOper
 use delta_kernel::{FileMeta, KernelError, Snapshot, SnapshotRef};
 use delta_kernel_default_engine::executor::tokio::TokioMultiThreadExecutor;
 use delta_kernel_default_engine::parquet::DataFileMetadata;
-use delta_kernel_default_engine::stats::collect_stats;
+use delta_kernel_default_engine::stats::FileStatsAccumulator;
 use delta_kernel_default_engine::{DefaultEngine, DefaultEngineBuilder, build_add_file_metadata};
 use url::Url;
 use uuid::Uuid;
@@ -189,18 +189,26 @@ impl Table {
         if boot_s().saturating_sub(self.confirmed_at_s) > RELIST_AFTER_S { self.refresh() } else { Ok(()) }
     }
 
-    /// Encode a batch and upload it under a fresh name. It joins the table only by a commit.
+    /// Encode batches as one file and upload it under a fresh name. It joins the table only by a commit.
     ///
     /// # Errors
     /// `Encode`, or what the store says.
-    pub fn stage(&self, batch: &RecordBatch) -> Result<DataFile, LakeError> {
-        let stats = collect_stats(batch, self.context.stats_columns(), self.context.physical_data_schema())
-            .map_err(|e| LakeError::Encode(e.to_string()))?;
-        let bytes = parquet::encode(batch)?;
+    pub fn stage(&self, batches: &[RecordBatch]) -> Result<DataFile, LakeError> {
+        let refused = |e: KernelError| LakeError::Encode(e.to_string());
+        let mut stats = FileStatsAccumulator::new(self.context.stats_columns(), self.context.physical_data_schema());
+        for batch in batches {
+            stats.merge(batch).map_err(refused)?;
+        }
+        let stats = stats
+            .finish()
+            .map_err(refused)?
+            .ok_or_else(|| LakeError::Encode("a file needs at least one batch".to_owned()))?;
+        let bytes = parquet::encode(batches)?;
         let path = format!("{}.parquet", Uuid::now_v7());
         let size = bytes.len() as u64;
         self.store.put(&self.join(&path)?, bytes)?;
-        let rows = i64::try_from(batch.num_rows()).unwrap_or(i64::MAX);
+        let rows = batches.iter().map(RecordBatch::num_rows).sum::<usize>();
+        let rows = i64::try_from(rows).unwrap_or(i64::MAX);
         Ok(DataFile { named: NamedFile { path, size, rows, modified_ms: unix_ms() }, stats })
     }
 

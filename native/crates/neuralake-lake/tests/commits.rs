@@ -41,10 +41,25 @@ fn table(store: &Arc<dyn Store>, name: &str) -> Table {
 }
 
 fn append(table: &mut Table, from: i64) -> Result<bool, LakeError> {
-    let file = table.stage(&rows(from, 10)).unwrap();
+    let file = table.stage(&[rows(from, 10)]).unwrap();
     table.commit(DEADLINE, &mut |_| {
         Ok(Some(Draft { files: vec![file.clone()], txns: vec![("job".to_owned(), from)], ..Draft::default() }))
     })
+}
+
+#[test]
+fn a_file_of_several_batches_has_the_statistics_of_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = local(&directory);
+    let mut table = table(&store, "t");
+    let file = table.stage(&[rows(40, 10), rows(0, 10), rows(90, 1)]).unwrap();
+    table.commit(DEADLINE, &mut |_| Ok(Some(Draft { files: vec![file.clone()], ..Draft::default() }))).unwrap();
+    let commit = store.get(&table.root().join("_delta_log/00000000000000000001.json").unwrap()).unwrap().unwrap();
+    let commit = String::from_utf8(commit.to_vec()).unwrap();
+    for stated in [r#"\"numRecords\":21"#, r#"\"minValues\":{\"n\":0}"#, r#"\"maxValues\":{\"n\":90}"#] {
+        assert!(commit.contains(stated), "{stated} in {commit}");
+    }
+    assert!(matches!(table.stage(&[]), Err(LakeError::Encode(_))));
 }
 
 #[test]

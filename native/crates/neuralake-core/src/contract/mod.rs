@@ -5,14 +5,16 @@
 
 mod bound;
 mod column_type;
+mod plan;
 
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use serde::Deserialize;
 
-pub use bound::Bound;
+pub use bound::{Bound, Side};
 pub use column_type::ColumnType;
+pub use plan::{Breach, CellFault, Plan};
 
 use crate::CoreError;
 
@@ -91,7 +93,7 @@ impl Contract {
             if self.columns[..index].iter().any(|other| other.name.eq_ignore_ascii_case(name)) {
                 return Err(fault(name, "the name occurs twice (upper and lower case are one)"));
             }
-            if column.bounds().any(|(_, bound)| bound.is_some()) && !column.column_type.is_ordered_number() {
+            if column.bounds().next().is_some() && !column.column_type.is_ordered_number() {
                 return Err(fault(name, "only numbers, dates and timestamps have bounds"));
             }
         }
@@ -108,15 +110,16 @@ impl Contract {
 }
 
 impl Column {
-    /// The four bounds with the name of their rule.
-    pub fn bounds(&self) -> impl Iterator<Item = (&'static str, Option<Bound>)> {
+    /// The bounds it has, each with its side.
+    pub fn bounds(&self) -> impl Iterator<Item = (Side, Bound)> {
         [
-            ("min", self.min),
-            ("max", self.max),
-            ("min_exclusive", self.min_exclusive),
-            ("max_exclusive", self.max_exclusive),
+            (Side::Min, self.min),
+            (Side::Max, self.max),
+            (Side::MinExclusive, self.min_exclusive),
+            (Side::MaxExclusive, self.max_exclusive),
         ]
         .into_iter()
+        .filter_map(|(side, bound)| Some((side, bound?)))
     }
 }
 

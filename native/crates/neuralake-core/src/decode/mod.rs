@@ -5,7 +5,7 @@ mod column;
 mod json;
 
 pub(crate) use cell::Cell;
-pub(crate) use column::{ColumnBuilder, Value, judge};
+pub(crate) use column::{ColumnBuilder, judge};
 pub(crate) use json::{Cells, RowReader, lines};
 
 /// Whole-message faults: such a message is a dead letter.

@@ -35,12 +35,12 @@ pub(super) fn land(
     let mut landed = Landed { files: 0, bytes: 0 };
     let mut decided = provenance(spec, begun.epoch);
     if flush.rejects.num_rows() > 0 {
-        let file = upload(spec, &begun.quarantine, &flush.rejects, started, paused)?;
+        let file = upload(spec, &begun.quarantine, std::slice::from_ref(&flush.rejects), started, paused)?;
         decided.quarantine.push(file.named);
         begun.main.pass("after_reject_upload");
     }
     let mut files = Vec::new();
-    if flush.rows.num_rows() > 0 {
+    if !flush.rows.is_empty() {
         let file = upload(spec, &begun.main, &flush.rows, started, paused)?;
         landed.files += 1;
         landed.bytes += file.named.size;
@@ -81,13 +81,13 @@ pub(super) fn checkpoint(spec: &JobSpec, begun: &mut Begun) -> Result<(), Stream
 fn upload(
     spec: &JobSpec,
     table: &Table,
-    batch: &arrow::array::RecordBatch,
+    batches: &[arrow::array::RecordBatch],
     started: Instant,
     paused: &mut dyn FnMut(&LakeError),
 ) -> Result<DataFile, StreamError> {
     let mut pause = FIRST_PAUSE;
     loop {
-        match table.stage(batch) {
+        match table.stage(batches) {
             Ok(file) => return Ok(file),
             Err(error @ LakeError::StoreUnreachable { .. }) if started.elapsed() < spec.deadline() => {
                 paused(&error);

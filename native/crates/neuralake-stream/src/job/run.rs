@@ -191,7 +191,7 @@ fn commit_one(
         report.commits += 1;
         report.files += landed.files;
         report.bytes += landed.bytes;
-        report.committed_rows += flush.rows.num_rows() as u64;
+        report.committed_rows += flush.row_count() as u64;
         report.committed_messages += flush.messages;
         report.last_commit_at = Some(seconds(shared.clock.now_us()));
         report.time_commit(started.elapsed());
@@ -265,7 +265,7 @@ impl Reader<'_> {
         self.in_flight += 1;
         {
             let mut report = self.shared.report();
-            report.rows += flush.rows.num_rows() as u64;
+            report.rows += flush.row_count() as u64;
             report.quarantined_rows += flush.rejects.num_rows() as u64;
             report.dead_letters += flush.dead_letters;
             for (reason, count) in &flush.reasons {

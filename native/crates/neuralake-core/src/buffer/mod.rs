@@ -1,0 +1,253 @@
+//! Rows and rejects that wait for their flush, with the span of offsets they cover.
+//!
+//! A message enters whole: its rows are split between the rows and the rejects of the same flush, or it is one
+//! whole-message reject. A flush therefore never splits a message.
+//!
+//! Rows gather in an open block, whose seal runs the rules on whole columns; what is sealed is what a flush takes and
+//! what a live read may show. When a block is sealed changes no verdict.
+
+mod block;
+mod identity;
+mod rejects;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, RecordBatch};
+use arrow::datatypes::{Schema, SchemaRef};
+
+use self::block::Block;
+use self::identity::{IDENTITY_BYTES, Place, Source, identity_fields};
+use self::rejects::Rejects;
+use crate::CoreError;
+use crate::contract::{Contract, Plan};
+use crate::decode::{Cells, MessageFault, RowReader, lines};
+use crate::position::{Offset, Partition, Span};
+
+/// One delivered message.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// Partition it came on.
+    pub partition: Partition,
+    /// Its offset there.
+    pub offset: Offset,
+    /// Its value; empty for a tombstone.
+    pub value: &'a [u8],
+}
+
+/// What one flush carries to the table and to its quarantine.
+#[derive(Debug, Clone)]
+pub struct Flush {
+    /// Rows that hold the contract, in the order they came; no batch is empty.
+    pub rows: Vec<RecordBatch>,
+    /// Rows and whole messages that do not.
+    pub rejects: RecordBatch,
+    /// Half-open run of offsets covered, per partition.
+    pub spans: BTreeMap<Partition, Span>,
+    /// Messages delivered.
+    pub messages: u64,
+    /// Whole messages among the rejects.
+    pub dead_letters: u64,
+    /// How often each rule was broken.
+    pub reasons: BTreeMap<String, u64>,
+    /// Size of the buffer when it was taken.
+    pub bytes: usize,
+}
+
+impl Flush {
+    /// Rows that hold the contract.
+    #[must_use]
+    pub fn row_count(&self) -> usize {
+        self.rows.iter().map(RecordBatch::num_rows).sum()
+    }
+}
+
+/// Collects messages of one job until its policy asks for a flush.
+#[derive(Debug)]
+pub struct Buffer {
+    contract: Arc<Contract>,
+    plan: Plan,
+    schema: SchemaRef,
+    source: Source,
+    max_message_bytes: usize,
+    reader: RowReader,
+    block: Block,
+    sealed: Vec<RecordBatch>,
+    sealed_rows: usize,
+    sealed_bytes: usize,
+    rejects: Rejects,
+    resumed: BTreeMap<Partition, Offset>,
+    spans: BTreeMap<Partition, Span>,
+    messages: u64,
+    first_at_us: Option<i64>,
+    /// What a seal inside `push` said, for the next call that can say it.
+    failed: Option<CoreError>,
+}
+
+impl Buffer {
+    /// A buffer for one job reading `source` (`topic@incarnation`) from the given positions.
+    #[must_use]
+    pub fn new(
+        contract: Arc<Contract>,
+        source: String,
+        max_message_bytes: usize,
+        positions: BTreeMap<Partition, Offset>,
+    ) -> Self {
+        Self {
+            plan: Plan::new(&contract),
+            schema: Self::rows_schema(&contract),
+            source: Source::new(source),
+            max_message_bytes,
+            reader: RowReader::new(&contract),
+            block: Block::new(&contract),
+            contract,
+            sealed: Vec::new(),
+            sealed_rows: 0,
+            sealed_bytes: 0,
+            rejects: Rejects::default(),
+            resumed: positions,
+            spans: BTreeMap::new(),
+            messages: 0,
+            first_at_us: None,
+            failed: None,
+        }
+    }
+
+    /// Schema of the rows: the declared columns, then the identity of a row.
+    #[must_use]
+    pub fn rows_schema(contract: &Contract) -> SchemaRef {
+        let mut fields: Vec<_> = contract.arrow_schema().fields().iter().cloned().collect();
+        fields.extend(identity_fields(false).into_iter().map(Arc::new));
+        Arc::new(Schema::new(fields))
+    }
+
+    /// Schema of every quarantine.
+    #[must_use]
+    pub fn rejects_schema() -> SchemaRef {
+        Rejects::schema()
+    }
+
+    /// Take one message in. `now_us` is the wall clock in UTC microseconds.
+    pub fn push(&mut self, message: &Message<'_>, now_us: i64) {
+        self.first_at_us.get_or_insert(now_us);
+        self.messages += 1;
+        self.cover(message);
+        let place = Place::of(message, now_us);
+        if let Err(fault) = self.push_rows(message, place) {
+            self.block.push_letter(place, fault.rule_id(), message.value);
+        }
+        if self.block.is_due() {
+            // Arrow refusing the columns is no fault of this message, and nobody here could act on it.
+            if let Err(error) = self.seal() {
+                self.failed.get_or_insert(error);
+            }
+        }
+    }
+
+    /// Rows waiting, rejected ones included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.block.len() + self.sealed_rows + self.rejects.len()
+    }
+
+    /// Whether nothing was delivered since the last flush.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.messages == 0
+    }
+
+    /// Bytes waiting, as the columns hold them.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.block.bytes() + self.sealed_bytes + self.rejects.bytes()
+    }
+
+    /// When the oldest waiting message came in.
+    #[must_use]
+    pub fn first_at_us(&self) -> Option<i64> {
+        self.first_at_us
+    }
+
+    /// Judge what came in since the last seal. A full block is sealed unasked.
+    ///
+    /// # Errors
+    /// `Batch` when Arrow refuses the columns, which no message can cause.
+    pub fn seal(&mut self) -> Result<(), CoreError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        if self.block.len() == 0 {
+            return Ok(());
+        }
+        let sealed = self.block.seal(&self.contract, &self.plan, &self.schema, &mut self.source, &mut self.rejects)?;
+        if let Some(batch) = sealed {
+            self.sealed_rows += batch.num_rows();
+            self.sealed_bytes += held_bytes(&batch, self.contract.columns.len());
+            self.sealed.push(batch);
+        }
+        Ok(())
+    }
+
+    /// Rows waiting that hold the contract, as far as they are sealed.
+    #[must_use]
+    pub fn sealed(&self) -> &[RecordBatch] {
+        &self.sealed
+    }
+
+    /// Take everything out as one flush and go on from its end.
+    ///
+    /// # Errors
+    /// `Batch` when Arrow refuses the columns, which no message can cause.
+    pub fn take(&mut self) -> Result<Flush, CoreError> {
+        let bytes = self.bytes();
+        self.seal()?;
+        let dead_letters = std::mem::take(&mut self.rejects.dead_letters);
+        let reasons = std::mem::take(&mut self.rejects.counts);
+        let rejects = self.rejects.finish(&self.contract, &mut self.source)?;
+        let spans = std::mem::take(&mut self.spans);
+        self.resumed.extend(spans.iter().map(|(partition, span)| (*partition, span.to)));
+        self.first_at_us = None;
+        self.sealed_rows = 0;
+        self.sealed_bytes = 0;
+        Ok(Flush {
+            rows: std::mem::take(&mut self.sealed),
+            rejects,
+            spans,
+            messages: std::mem::take(&mut self.messages),
+            dead_letters,
+            reasons,
+            bytes,
+        })
+    }
+
+    /// Extend the span of the message's partition up to it.
+    fn cover(&mut self, message: &Message<'_>) {
+        let to = message.offset.next();
+        if let Some(span) = self.spans.get_mut(&message.partition) {
+            span.to = to;
+            return;
+        }
+        let from = self.resumed.get(&message.partition).copied().unwrap_or(message.offset);
+        self.spans.insert(message.partition, Span { from, to });
+    }
+
+    /// Decode the rows of a message into the block, or say why it has none.
+    fn push_rows(&mut self, message: &Message<'_>, place: Place) -> Result<(), MessageFault> {
+        if message.value.len() > self.max_message_bytes {
+            return Err(MessageFault::Size);
+        }
+        let mut cells = Cells::new();
+        for (row, text) in (0..).zip(lines(message.value, &self.reader)?) {
+            // `lines` has proven every line of a longer message: where this fails, it is the only one.
+            self.reader.read(text, &mut cells)?;
+            self.block.push_row(&self.contract, &self.plan, (place, row), cells.drain(..), text.as_bytes());
+        }
+        Ok(())
+    }
+}
+
+fn held_bytes(batch: &RecordBatch, own_columns: usize) -> usize {
+    let own = batch.columns().iter().take(own_columns);
+    own.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum::<usize>()
+        + batch.num_rows() * IDENTITY_BYTES
+}
