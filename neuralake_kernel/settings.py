@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, Valid
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from neuralake_kernel.errors import UsageError
-from neuralake_kernel.stack import BrokerSpec, SparkSpec, StackPolicy, StoreSpec
+from neuralake_kernel.stack import BrokerSpec, SparkSpec, StackPolicy, StoreProgram, StoreSpec
 
 __all__ = ["BrokerSettings", "Settings", "SparkSettings", "StackSettings", "StoreSettings"]
 
@@ -32,8 +32,9 @@ class _Part(BaseModel):
 
 
 class StackSettings(_Part):
-    """Ports of the local services; chosen once and kept when not given."""
+    """Store and ports of the local services; ports are chosen once and kept when not given."""
 
+    store: StoreProgram = "minio"
     store_port: int | None = Field(default=None, ge=1024, le=65535)
     broker_port: int | None = Field(default=None, ge=1024, le=65535)
     controller_port: int | None = Field(default=None, ge=1024, le=65535)
@@ -115,7 +116,7 @@ class Settings(BaseSettings):
     tools_dir
         Cache of installed programs, shared by all state folders.
     stack, store, broker
-        Ports of the local services; endpoints of the remote profile.
+        Store and ports of the local services; endpoints of the remote profile.
     spark
         Spark Connect server for cold questions; without it one is started on this machine.
 
@@ -174,6 +175,7 @@ class Settings(BaseSettings):
         """
         return StackPolicy(
             profile=self.profile,
+            store_program=self.stack.store,
             store_port=self.stack.store_port,
             broker_port=self.stack.broker_port,
             controller_port=self.stack.controller_port,

@@ -82,7 +82,7 @@ def run_suite(suite: Suite, extra: Sequence[str] = ()) -> Outcome:
 def prepare() -> None:
     """Set up everything; the real stack is installed while the crates compile."""
     require(BUILD_PROGRAMS + STACK_PROGRAMS)
-    with setup.everything(), timed("MinIO, Kafka and Spark in the tools cache"):
+    with setup.everything(), timed("the stores, Kafka and Spark in the tools cache"):
         run([PYTHON, "-m", "scripts.tools"])
     native.wheel()
 

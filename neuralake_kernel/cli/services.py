@@ -49,7 +49,12 @@ def add_verbs(verbs: Verbs) -> None:
         does="install programs of the real stack into the tools cache",
         example="neuralake install\nneuralake install minio kafka",
     )
-    verb.add_argument("names", nargs="*", metavar="NAME", help="minio, kafka, spark (all)")
+    verb.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="minio, versitygw, kafka, spark (the store of the settings, kafka and spark)",
+    )
 
 
 def up(args: argparse.Namespace, screen: Screen) -> int:
@@ -124,12 +129,13 @@ def doctor(args: argparse.Namespace, screen: Screen) -> int:
 def install(args: argparse.Namespace, screen: Screen) -> int:
     """Install programs."""
     from neuralake_kernel.settings import Settings
-    from neuralake_kernel.stack import TOOLS, ensure_tool
+    from neuralake_kernel.stack import ensure_tool
 
-    tools_dir = Settings(profile=args.profile, home=args.home).tools_dir
+    settings = Settings(profile=args.profile, home=args.home)
+    tools_dir = settings.tools_dir
     places: dict[str, str] = {}
     try:
-        for name in args.names or TOOLS:
+        for name in args.names or (settings.stack.store, "kafka", "spark"):
             places[name] = str(ensure_tool(name, tools_dir=tools_dir, progress=screen.err.show_step))
             screen.err.say(f"{screen.err.paint('●', 'green')} {name}: installed")
     finally:

@@ -12,6 +12,7 @@ from typing import Any
 from neuralake_kernel.errors import StackError
 from neuralake_kernel.stack.client import Supervisor
 from neuralake_kernel.stack.install import TOOLS, find_tool, tool_version
+from neuralake_kernel.stack.local_store import STORE_PROGRAMS, StoreProgram
 from neuralake_kernel.stack.programs import Program, find_go, find_java, find_maven
 from neuralake_kernel.stack.record import check_port
 
@@ -94,7 +95,7 @@ class DoctorReport:
         return f"<table>{cells}</table>"
 
 
-def examine(home: Path, tools_dir: Path, *, ports: Mapping[str, int]) -> DoctorReport:
+def examine(home: Path, tools_dir: Path, *, ports: Mapping[str, int], store: StoreProgram = "minio") -> DoctorReport:
     """Look at Python, programs, tools, ports, disk and supervisor.
 
     Parameters
@@ -105,15 +106,17 @@ def examine(home: Path, tools_dir: Path, *, ports: Mapping[str, int]) -> DoctorR
         The tools cache.
     ports
         Recorded ports, by use, of services that do not run now.
+    store
+        The store that the settings name; the other one need not be there.
     """
     findings = [
         DoctorFinding("system", is_ok=True, found=f"{platform.system()} {platform.release()} {platform.machine()}"),
         DoctorFinding("python", is_ok=True, found=platform.python_version()),
         _program("java", find_java, "local, Spark"),
-        _tool_program("go", find_go, "minio", tools_dir, "building MinIO"),
+        _tool_program("go", find_go, store, tools_dir, "building the store"),
         _tool_program("maven", find_maven, "kafka", tools_dir, "downloading Kafka and Spark jars"),
     ]
-    findings += [_tool(name, tools_dir) for name in TOOLS]
+    findings += [_tool(name, tools_dir) for name in TOOLS if name == store or name not in STORE_PROGRAMS]
     findings.append(_pyspark())
     findings += [_port(use, port) for use, port in ports.items()]
     findings += [_disk("disk", home), _disk("tools disk", tools_dir)]

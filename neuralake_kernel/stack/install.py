@@ -1,9 +1,9 @@
-"""Bring MinIO, Kafka and Spark's Delta jars into the shared tools cache, once per machine.
+"""Bring the stores, Kafka and Spark's Delta jars into the shared tools cache, once per machine.
 
-``lock.toml`` names versions and checksums. MinIO is built by Go from a locked module (``programs/minio/go.sum``
-checks each source); jars come by Maven (``programs/<tool>/pom.xml``) and each is checked against its SHA-256. One
-installer works at a time, by a file lock; a tool appears in the cache by one rename, so what is there is whole. An
-interrupted installation resumes: Go and Maven keep what they have.
+``lock.toml`` names versions and checksums. MinIO and versitygw are built by Go from a locked module each
+(``programs/<tool>/go.sum`` checks every source); jars come by Maven (``programs/<tool>/pom.xml``) and each is checked
+against its SHA-256. One installer works at a time, by a file lock; a tool appears in the cache by one rename, so what
+is there is whole. An interrupted installation resumes: Go and Maven keep what they have.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from neuralake_kernel.stack.state import lock_file
 
 __all__ = ["TOOLS", "Progress", "StackProgress", "ensure_tool", "find_tool", "quiet", "tool_version"]
 
-TOOLS = ("minio", "kafka", "spark")
+TOOLS = ("minio", "versitygw", "kafka", "spark")
 _HERE = Path(__file__).parent
 _INSTALL_TIMEOUT_S = 3600.0
 
@@ -37,7 +37,7 @@ class StackProgress:
     Parameters
     ----------
     part
-        What it concerns: ``minio``, ``kafka``, ``spark``, ``bucket`` …
+        What it concerns: ``minio``, ``versitygw``, ``kafka``, ``spark``, ``bucket`` …
     step
         What is being done, in words.
     done, total
@@ -79,20 +79,20 @@ def find_tool(name: str, *, tools_dir: Path) -> Path | None:
     Parameters
     ----------
     name
-        ``minio``, ``kafka`` or ``spark``.
+        ``minio``, ``versitygw``, ``kafka`` or ``spark``.
     tools_dir
         The tools cache.
 
     Returns
     -------
     Path or None
-        The program (``minio``) or the folder of jars, None when it is not installed.
+        The program of a store or the folder of jars, None when it is not installed.
     """
     entry = _entry(name)
-    if name == "minio":
-        if found := shutil.which("minio"):
+    if "package" in entry:
+        if found := shutil.which(name):
             return Path(found)
-        built = tools_dir / name / entry["version"] / "minio"
+        built = tools_dir / name / entry["version"] / name
         return built if built.exists() else None
     jars = tools_dir / name / entry["version"] / "jars"
     return jars if all((jars / jar).exists() for jar in entry["jars"]) else None
@@ -104,7 +104,8 @@ def ensure_tool(name: str, *, tools_dir: Path, progress: Progress | None = None)
     Parameters
     ----------
     name
-        ``minio`` (a program; one on the path is taken first), ``kafka`` or ``spark`` (a folder of jars).
+        ``minio`` or ``versitygw`` (a program; one on the path is taken first), ``kafka`` or ``spark`` (a folder of
+        jars).
     tools_dir
         The tools cache.
     progress
@@ -131,8 +132,8 @@ def ensure_tool(name: str, *, tools_dir: Path, progress: Progress | None = None)
             return found
         target = tools_dir / name / tool_version(name)
         with _staging(target) as folder:
-            if name == "minio":
-                _build_minio(folder, show)
+            if "package" in _entry(name):
+                _build(name, folder, show)
             else:
                 _copy_jars(name, folder / "jars", show)
         show(StackProgress(name, "installed", 1, 1))
@@ -163,30 +164,31 @@ def _staging(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _build_minio(folder: Path, show: Progress) -> None:
-    entry = _entry("minio")
+def _build(name: str, folder: Path, show: Progress) -> None:
+    """Build a program of Go from its locked module."""
+    entry = _entry(name)
     go = find_go(tuple(int(number) for number in entry["go"].split(".")))
-    module = _HERE / "programs" / "minio"
+    module = _HERE / "programs" / name
     fetched = 0
 
     def on_fetch(line: str) -> None:
         nonlocal fetched
         if "downloading" in line:
             fetched += 1
-            show(StackProgress("minio", "downloading modules", fetched))
+            show(StackProgress(name, "downloading modules", fetched))
 
-    show(StackProgress("minio", "downloading modules"))
-    listed = _run("minio", [str(go.path), "list", "-mod=readonly", "-deps", entry["package"]], module, on_fetch)
+    show(StackProgress(name, "downloading modules"))
+    listed = _run(name, [str(go.path), "list", "-mod=readonly", "-deps", entry["package"]], module, on_fetch)
     total, compiled = len(listed), 0
 
     def on_compile(_line: str) -> None:
         nonlocal compiled
         compiled += 1
-        show(StackProgress("minio", "compiling packages (minutes, once per machine)", min(compiled, total), total))
+        show(StackProgress(name, "compiling packages (minutes, once per machine)", min(compiled, total), total))
 
-    show(StackProgress("minio", "compiling packages (minutes, once per machine)", 0, total))
+    show(StackProgress(name, "compiling packages (minutes, once per machine)", 0, total))
     command = [str(go.path), "build", "-v", "-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w", "-o"]
-    _run("minio", [*command, str(folder / "minio"), entry["package"]], module, on_compile)
+    _run(name, [*command, str(folder / name), entry["package"]], module, on_compile)
 
 
 def _copy_jars(name: str, folder: Path, show: Progress) -> None:
@@ -257,6 +259,8 @@ def _run(name: str, argv: list[str], cwd: Path, on_line: Callable[[str], None]) 
                 message, code="tool-checksum", hint="Clear the module cache (go clean -modcache), try again."
             )
         message = f"Cannot install {name}: {Path(argv[0]).name} ended with exit code {code}.\n{last}"
-        hint = "Check the network and the free disk space (MinIO's build needs 3 GB), then try again: it resumes."
+        hint = (
+            "Check the network and the free disk space (a store's build needs up to 3 GB), then try again: it resumes."
+        )
         raise StackError(message, code="install-failed", hint=hint, retryable=True)
     return lines

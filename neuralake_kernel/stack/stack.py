@@ -1,8 +1,8 @@
 """The stack of a workbench: its profile's services, started and stopped as one.
 
-``embedded`` has no services: lake and journal are folders, and starting does nothing. ``local`` runs MinIO and Kafka
-through the supervisor, and Spark Connect once it is asked for. ``remote`` runs none and hands out the given
-endpoints. Several notebooks may hold a stack of one state folder; they share the services.
+``embedded`` has no services: lake and journal are folders, and starting does nothing. ``local`` runs a store (MinIO
+or versitygw) and Kafka through the supervisor, and Spark Connect once it is asked for. ``remote`` runs none and hands
+out the given endpoints. Several notebooks may hold a stack of one state folder; they share the services.
 """
 
 import html
@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from neuralake_kernel.errors import StackError, UsageError
+from neuralake_kernel.stack.bucket import ensure_bucket
 from neuralake_kernel.stack.client import Supervisor
 from neuralake_kernel.stack.doctor import DoctorReport, examine
 from neuralake_kernel.stack.endpoint import BrokerSpec, StoreSpec
 from neuralake_kernel.stack.install import Progress, StackProgress, ensure_tool, quiet
 from neuralake_kernel.stack.kafka import kafka_broker, kafka_spec, wait_for_broker
-from neuralake_kernel.stack.minio import ensure_bucket, minio_spec, minio_store
+from neuralake_kernel.stack.local_store import StoreProgram, local_store, local_store_spec
 from neuralake_kernel.stack.programs import find_java
 from neuralake_kernel.stack.record import ServiceRecord, check_port, load_record
 from neuralake_kernel.stack.spark import SparkSpec, spark_endpoint, spark_spec
@@ -29,7 +30,7 @@ __all__ = ["Stack", "StackPolicy", "StackStatus"]
 
 Profile = Literal["embedded", "local", "remote"]
 _HOPELESS_CRASHES = 4
-_PORT_OF = {"minio": ("store",), "kafka": ("broker", "controller"), "spark": ("spark",)}
+_PORT_OF = {"minio": ("store",), "versitygw": ("store",), "kafka": ("broker", "controller"), "spark": ("spark",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class StackPolicy:
     ----------
     profile
         ``embedded``, ``local`` or ``remote``.
+    store_program
+        Which store the local profile runs: ``minio`` or ``versitygw``.
     bucket
         Bucket of the lake on the local store.
     store_port, broker_port, controller_port, spark_port
@@ -51,6 +54,7 @@ class StackPolicy:
     """
 
     profile: Profile = "embedded"
+    store_program: StoreProgram = "minio"
     bucket: str = "lake"
     store_port: int | None = None
     broker_port: int | None = None
@@ -186,7 +190,7 @@ class Stack:
         if self.policy.profile == "remote" and self.policy.store is not None:
             return self.policy.store
         if self.policy.profile == "local":
-            return minio_store(self._record(), bucket=self.policy.bucket)
+            return local_store(self._record(), bucket=self.policy.bucket)
         return StoreSpec.local(self.home / "lake")
 
     @property
@@ -210,8 +214,8 @@ class Stack:
         ------
         StackError
             A program is missing (``go-missing``, ``java-missing``, ``maven-missing``), a port is taken
-            (``port-in-use``), or a service did not become ready (``service-not-ready``). What already runs keeps
-            running.
+            (``port-in-use``), the lake was begun with the other store (``store-switched``), or a service did not
+            become ready (``service-not-ready``). What already runs keeps running.
         """
         show = progress or quiet
         if self.policy.profile == "local":
@@ -256,7 +260,8 @@ class Stack:
         ports = self._record().ports if self.policy.profile == "local" else {}
         running = {status.name for status in self.supervisor.recorded() if status.pid is not None}
         held = {use for name in running for use in _PORT_OF.get(name, ())}
-        return examine(self.home, self.tools_dir, ports={use: port for use, port in ports.items() if use not in held})
+        free = {use: port for use, port in ports.items() if use not in held}
+        return examine(self.home, self.tools_dir, ports=free, store=self.policy.store_program)
 
     def __str__(self) -> str:
         """The status as text."""
@@ -277,17 +282,18 @@ class Stack:
 
     def _start_local(self, show: Progress) -> None:
         java = find_java().path
-        minio = ensure_tool("minio", tools_dir=self.tools_dir, progress=show)
+        store = self.policy.store_program
+        program = ensure_tool(store, tools_dir=self.tools_dir, progress=show)
         jars = ensure_tool("kafka", tools_dir=self.tools_dir, progress=show)
         record = self._record()
         # Two notebooks may start at once; the second finds everything running.
         with self._starting():
             specs = {
-                "minio": lambda: minio_spec(minio, self.home, record),
+                store: lambda: local_store_spec(store, program, self.home, record),
                 "kafka": lambda: kafka_spec(java, jars, self.home, record),
             }
             self._start_services(specs, record, show)
-        self._wait_ready("minio", show)
+        self._wait_ready(store, show)
         ensure_bucket(self.store)
         self._wait_ready("kafka", show)
         show(StackProgress("kafka", "listing topics"))

@@ -1,15 +1,19 @@
-"""Workbenches for the fault tests: a fresh embedded one each, and one local stack that all of them share.
+"""Workbenches for the fault tests: a fresh embedded one each, and local stacks that the tests share.
+
+The one on MinIO lives as long as the run; the one on versitygw only for the tests that are asked of every store.
 
 The shared stack is killed in every way; each test that comes after proves that it was left whole.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
 import neuralake_kernel as nl
+from neuralake_kernel.stack import STORE_PROGRAMS
 from neuralake_kernel.workbench import Workbench
 
 
@@ -20,8 +24,9 @@ def embedded(home: Path) -> Iterator[Workbench]:
         lab.stack.stop()
 
 
-@pytest.fixture(scope="session")
-def local() -> Iterator[Workbench]:
+@contextmanager
+def local_stack() -> Iterator[Workbench]:
+    """A local stack on the store of the settings, in a folder of its own."""
     with TemporaryDirectory(prefix="nl-", ignore_cleanup_errors=True) as folder:
         lab = nl.open(profile="local", home=Path(folder) / "home")
         try:
@@ -30,6 +35,23 @@ def local() -> Iterator[Workbench]:
         finally:
             lab.stack.stop()
             lab.close()
+
+
+@pytest.fixture(scope="session")
+def local() -> Iterator[Workbench]:
+    with local_stack() as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module", params=STORE_PROGRAMS)
+def every_store(request: pytest.FixtureRequest) -> Iterator[Workbench]:
+    if request.param == "minio":
+        yield request.getfixturevalue("local")
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEURALAKE_STACK__STORE", request.param)
+        with local_stack() as lab:
+            yield lab
 
 
 @pytest.fixture(params=["embedded", "local"])

@@ -18,8 +18,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from neuralake_kernel.errors import StackError
 from neuralake_kernel.stack import BrokerSpec, ProcessStatus, Stack, StackPolicy, StackProgress, StoreSpec, Supervisor
+from neuralake_kernel.stack.bucket import ensure_bucket
 from neuralake_kernel.stack.kafka import wait_for_broker
-from neuralake_kernel.stack.minio import ensure_bucket
 from neuralake_kernel.stack.procinfo import is_alive, pids_with_token
 from neuralake_kernel.stack.record import load_record
 from neuralake_kernel.stack.state import SupervisorFiles
