@@ -126,7 +126,7 @@ fn a_commit_whose_answer_is_lost_or_wrong_lands_once() {
             let name = format!("t-{}", Uuid::new_v4());
             let mut table = Table::open_or_create(&store, &name, &columns, &[], &Arc::default()).unwrap();
             shaky.lie_once(lie);
-            let file = table.stage(&rows).unwrap();
+            let file = table.stage(std::slice::from_ref(&rows)).unwrap();
             let draft = || Draft { files: vec![file.clone()], ..Draft::default() };
             assert!(table.commit(DEADLINE, &mut |_| Ok(Some(draft()))).unwrap(), "{} {lie:?}", host.name);
             let log = store.root().join(&format!("{name}/_delta_log/")).unwrap();
