@@ -1,5 +1,6 @@
 """What is wanted of a job."""
 
+import os
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,11 +21,15 @@ class FlushPolicy:
         Bytes waiting (> 0).
     max_age_s
         Seconds the oldest message may wait (> 0); the freshness of a quiet table.
+    budget_bytes
+        Bytes that may wait or be under way to the store (≥ ``max_bytes``); past them the job stops reading until the
+        store has taken some. None: three times ``max_bytes``, one buffer filling, one waiting, one under way.
     """
 
     max_rows: int = 250_000
     max_bytes: int = 64 * 1024**2
     max_age_s: float = 1.0
+    budget_bytes: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse bounds that would never, or always, flush."""
@@ -33,6 +38,9 @@ class FlushPolicy:
             if not value > 0:
                 message = f"Cannot flush by {name}={value}: expected more than 0."
                 raise UsageError(message, code="flush-policy", context={name: value})
+        if self.budget_bytes is not None and self.budget_bytes < self.max_bytes:
+            message = f"Cannot hold budget_bytes={self.budget_bytes}: a buffer alone may have {self.max_bytes}."
+            raise UsageError(message, code="flush-policy", context={"budget_bytes": self.budget_bytes})
 
     def native(self) -> dict[str, Any]:
         """Return the value as the worker takes it."""
@@ -40,6 +48,7 @@ class FlushPolicy:
             "max_rows": self.max_rows,
             "max_bytes": self.max_bytes,
             "max_age_ms": max(1, round(self.max_age_s * 1000)),
+            "budget_bytes": self.budget_bytes or 3 * self.max_bytes,
         }
 
 
@@ -60,6 +69,8 @@ class IngestPolicy:
         Seconds a commit may stay in doubt, or the store away, before the worker gives up and starts again (> 0).
     checkpoint_every
         Commits between two checkpoints (> 0).
+    readers
+        Threads that read and decode (> 0), each with partitions of its own; None: one a core, at most four.
     """
 
     flush: FlushPolicy = field(default_factory=FlushPolicy)
@@ -67,6 +78,7 @@ class IngestPolicy:
     max_message_bytes: int = 8 * 1024**2
     deadline_s: int = 60
     checkpoint_every: int = 100
+    readers: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what the worker could not follow."""
@@ -77,3 +89,11 @@ class IngestPolicy:
             if getattr(self, name) < 1:
                 message = f"Cannot run a job with {name}={getattr(self, name)}: expected at least 1."
                 raise UsageError(message, code="ingest-policy", context={name: getattr(self, name)})
+        if self.readers is not None and self.readers < 1:
+            message = f"Cannot run a job with readers={self.readers}: expected at least 1, or None."
+            raise UsageError(message, code="ingest-policy", context={"readers": self.readers})
+
+    @property
+    def reader_threads(self) -> int:
+        """Threads that read and decode."""
+        return self.readers or min(4, os.cpu_count() or 1)

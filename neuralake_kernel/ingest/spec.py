@@ -72,6 +72,7 @@ class JobSpec:
             "contract": self.contract.to_json(),
             "start": self.policy.start,
             "flush": self.policy.flush.native(),
+            "readers": self.policy.reader_threads,
             "max_message_bytes": self.policy.max_message_bytes,
             "deadline_s": self.policy.deadline_s,
             "checkpoint_every": self.policy.checkpoint_every,

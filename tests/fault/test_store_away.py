@@ -107,7 +107,7 @@ def test_a_store_that_hangs_holds_the_job_up_and_no_longer(
             # A full buffer that cannot be handed over: the job waits for the store, with bounded memory.
             wait_until(lambda: job.report().buffered_rows >= FLUSH.max_rows, what="a buffer that waits")
             commits = job.report().commits
-        wait_until(lambda: job.report().commits > commits + 2, what="more commits")
+        wait_until(lambda: job.report().commits > commits + 2, timeout_s=60, what="more commits")
         sent = traffic.stop()
         assert job.wait(60).caught_up
         assert job.status().restarts == 0

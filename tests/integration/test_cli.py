@@ -1,7 +1,6 @@
 """The command on the embedded profile: every verb, its facts, its errors, its exit codes."""
 
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -203,7 +202,7 @@ def test_an_interrupt_is_130_and_leaves_the_services_alone(
     neuralake: Run, monkeypatch: pytest.MonkeyPatch, lake: Path
 ) -> None:
     def interrupted(*_: object, **__: object) -> None:
-        signal.raise_signal(signal.SIGINT)
+        raise KeyboardInterrupt
 
     monkeypatch.setattr("neuralake_kernel.workbench.Workbench.verify", interrupted)
     said = neuralake("verify", "cli_packets")

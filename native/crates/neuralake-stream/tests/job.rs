@@ -42,7 +42,8 @@ impl Bench {
             "job": "numbers", "topic": "t", "store": {"uri": format!("file://{}/lake", self.path().display())},
             "source": {"kind": "journal", "directory": self.path().join("journal")},
             "contract": serde_json::from_str::<serde_json::Value>(contract).unwrap(),
-            "start": "earliest", "flush": {"max_rows": 7, "max_bytes": 1_000_000, "max_age_ms": 20},
+            "start": "earliest", "flush": {"max_rows": 7, "max_bytes": 1_000_000, "max_age_ms": 20,
+            "budget_bytes": 3_000_000}, "readers": 2,
             "max_message_bytes": 1000, "deadline_s": 10, "checkpoint_every": 5});
         JobSpec::from_json(&spec.to_string()).unwrap()
     }

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
+use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
 
 use self::block::Block;
@@ -59,6 +60,23 @@ impl Flush {
     #[must_use]
     pub fn row_count(&self) -> usize {
         self.rows.iter().map(RecordBatch::num_rows).sum()
+    }
+
+    /// Both as one; each partition is in one of them.
+    ///
+    /// # Errors
+    /// `Batch` when Arrow refuses to join the rejects.
+    pub fn join(mut self, other: Self) -> Result<Self, CoreError> {
+        self.rows.extend(other.rows);
+        self.rejects = concat_batches(&self.rejects.schema(), [&self.rejects, &other.rejects])?;
+        self.spans.extend(other.spans);
+        self.messages += other.messages;
+        self.dead_letters += other.dead_letters;
+        for (reason, count) in other.reasons {
+            *self.reasons.entry(reason).or_default() += count;
+        }
+        self.bytes += other.bytes;
+        Ok(self)
     }
 }
 

@@ -7,6 +7,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use smallvec::{SmallVec, smallvec};
 
+use super::flat::FlatReader;
 use super::{Cell, MessageFault};
 use crate::contract::Contract;
 
@@ -22,6 +23,7 @@ const MAX_ROWS: usize = 65_536;
 /// Reads one object a call into cells in the order of the contract's columns.
 #[derive(Debug)]
 pub(crate) struct RowReader {
+    flat: FlatReader,
     index: HashMap<String, usize>,
     names: Vec<String>,
 }
@@ -30,13 +32,27 @@ impl RowReader {
     pub(crate) fn new(contract: &Contract) -> Self {
         let names: Vec<String> = contract.columns.iter().map(|c| c.name.clone()).collect();
         let index = names.iter().enumerate().map(|(i, name)| (name.clone(), i)).collect();
-        Self { index, names }
+        let flat = FlatReader::new(names.iter().map(String::as_str));
+        Self { flat, index, names }
     }
 
     /// Fill `cells` (cleared first) from one JSON object.
     pub(crate) fn read<'de>(&self, text: &'de str, cells: &mut Cells<'de>) -> Result<(), MessageFault> {
+        self.clear(cells);
+        if self.flat.read(text, cells).is_some() {
+            return Ok(());
+        }
+        self.clear(cells);
+        self.read_any(text, cells)
+    }
+
+    fn clear(&self, cells: &mut Cells<'_>) {
         cells.clear();
         cells.resize(self.names.len(), Cell::Missing);
+    }
+
+    /// Read whatever JSON there is; what a message means is told here.
+    pub(super) fn read_any<'de>(&self, text: &'de str, cells: &mut Cells<'de>) -> Result<(), MessageFault> {
         let mut json = serde_json::Deserializer::from_str(text);
         let row = RowSeed { reader: self, cells };
         match row.deserialize(&mut json).and_then(|()| json.end()) {

@@ -2,6 +2,7 @@
 
 mod cell;
 mod column;
+mod flat;
 mod json;
 
 pub(crate) use cell::Cell;

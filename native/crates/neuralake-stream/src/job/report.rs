@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use neuralake_lake::LakeError;
+use neuralake_core::position::{Offset, Partition};
+use neuralake_lake::{LakeError, TableView as _};
 use serde::Serialize;
 
+use super::begin::Begun;
 use crate::StreamError;
 
 /// Commits whose times are kept for the percentiles.
@@ -189,4 +191,13 @@ impl Report {
 #[allow(clippy::cast_precision_loss)]
 pub(super) fn seconds(at_us: i64) -> f64 {
     at_us as f64 / 1e6
+}
+
+pub(super) fn note_tables(report: &mut Report, begun: &Begun) {
+    report.table_version = begun.main.version();
+    report.quarantine_version = begun.quarantine.version();
+}
+
+pub(super) fn note_positions(report: &mut Report, positions: &BTreeMap<Partition, Offset>) {
+    report.positions.extend(positions.iter().map(|(partition, next)| (partition.to_string(), next.0)));
 }

@@ -30,6 +30,8 @@ pub struct FlushPolicy {
     pub max_bytes: usize,
     /// Age of the oldest message waiting.
     pub max_age_ms: u64,
+    /// Bytes waiting and under way to the store; past them nothing more is read.
+    pub budget_bytes: usize,
 }
 
 /// A whole job.
@@ -50,6 +52,8 @@ pub struct JobSpec {
     pub start: StartAt,
     /// When to flush.
     pub flush: FlushPolicy,
+    /// Threads that read and decode; more than the topic has partitions are not started.
+    pub readers: usize,
     /// A larger message is a dead letter.
     pub max_message_bytes: usize,
     /// How long a commit may stay in doubt, and a store away, before the process gives up and starts again.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use neuralake_core::buffer::Message;
 use neuralake_core::position::{Offset, Partition};
 
-use super::{Held, Source};
+use super::{Held, Lane, Source, deal};
 use crate::StreamError;
 use crate::journal::{Reader, Topic, watermarks};
 
@@ -16,10 +16,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// Most bytes taken from one partition before the next has its turn.
 const TURN_BYTES: usize = 4 << 20;
 
-/// Reads every partition of one topic.
+/// A topic of the journal.
 #[derive(Debug)]
 pub struct JournalSource {
     topic: Topic,
+}
+
+/// Reads some of its partitions.
+#[derive(Debug)]
+struct JournalLane {
     readers: Vec<(Partition, Reader)>,
     lag: u64,
 }
@@ -30,7 +35,7 @@ impl JournalSource {
     /// # Errors
     /// `journal-topic-missing` and the journal's other errors.
     pub fn open(directory: &Path, topic: &str) -> Result<Self, StreamError> {
-        Ok(Self { topic: Topic::open(directory, topic)?, readers: Vec::new(), lag: 0 })
+        Ok(Self { topic: Topic::open(directory, topic)? })
     }
 
     /// Identity of the topic.
@@ -38,7 +43,9 @@ impl JournalSource {
     pub fn incarnation(&self) -> String {
         self.topic.incarnation().to_string()
     }
+}
 
+impl JournalLane {
     /// One round over the partitions; what each still holds is the lag.
     fn look(&mut self, limit: usize, deliver: &mut dyn FnMut(&Message<'_>)) -> Result<usize, StreamError> {
         let mut delivered = 0;
@@ -65,18 +72,27 @@ impl Source for JournalSource {
             .collect()
     }
 
-    fn start(&mut self, positions: &BTreeMap<Partition, Offset>) -> Result<(), StreamError> {
-        self.readers = positions
-            .iter()
-            .map(|(partition, position)| {
-                let number = u32::try_from(partition.0).unwrap_or(u32::MAX);
-                let from = u64::try_from(position.0).unwrap_or(0);
-                Ok((*partition, Reader::open(&self.topic, number, from)?))
+    fn start(
+        &mut self,
+        positions: &BTreeMap<Partition, Offset>,
+        lanes: usize,
+    ) -> Result<Vec<Box<dyn Lane>>, StreamError> {
+        deal(positions.iter(), lanes)
+            .into_iter()
+            .map(|dealt| {
+                let readers = dealt.into_iter().map(|(partition, position)| {
+                    let number = u32::try_from(partition.0).unwrap_or(u32::MAX);
+                    let from = u64::try_from(position.0).unwrap_or(0);
+                    Ok((*partition, Reader::open(&self.topic, number, from)?))
+                });
+                let readers = readers.collect::<Result<_, StreamError>>()?;
+                Ok(Box::new(JournalLane { readers, lag: 0 }) as Box<dyn Lane>)
             })
-            .collect::<Result<_, StreamError>>()?;
-        Ok(())
+            .collect()
     }
+}
 
+impl Lane for JournalLane {
     fn poll(
         &mut self,
         wait: Duration,

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use neuralake_core::buffer::Message;
 use neuralake_core::position::{Offset, Partition};
@@ -14,18 +14,15 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message as _;
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use super::{Held, Source};
+use super::kafka_queue::{Entry, Queue};
+use super::{Held, Lane, Source, deal};
 use crate::StreamError;
 
 /// How long the broker may take to answer a question at start.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-
-/// Most bytes delivered before the buffer is asked whether it is full.
-const TURN_BYTES: usize = 4 << 20;
 
 /// Ours over whatever the user says: the laws stand on them.
 const FIXED: [(&str, &str); 5] = [
@@ -84,10 +81,17 @@ impl ClientContext for Listener {
 
 impl ConsumerContext for Listener {}
 
-/// Reads every partition of one topic.
+/// A topic of Kafka: one client, whose lanes have a queue each.
 pub struct KafkaSource {
     topic: String,
-    consumer: BaseConsumer<Listener>,
+    consumer: Arc<BaseConsumer<Listener>>,
+    told: Arc<Mutex<Told>>,
+}
+
+/// Reads some of its partitions.
+struct KafkaLane {
+    queue: Queue<Listener>,
+    topic: String,
     told: Arc<Mutex<Told>>,
     partitions: usize,
     ended: BTreeSet<Partition>,
@@ -113,45 +117,11 @@ impl KafkaSource {
         let told = Arc::default();
         let listener = Listener { topic: topic.to_owned(), told: Arc::clone(&told) };
         let consumer = config.create_with_context(listener).map_err(|e| refused(topic, &e))?;
-        Ok(Self { topic: topic.to_owned(), consumer, told, partitions: 0, ended: BTreeSet::new() })
-    }
-
-    fn handle(&mut self, error: &KafkaError) -> Result<(), StreamError> {
-        use RDKafkaErrorCode as Code;
-        match error {
-            KafkaError::PartitionEOF(partition) => {
-                self.ended.insert(Partition(*partition));
-                Ok(())
-            }
-            KafkaError::MessageConsumptionFatal(_) => Err(refused(&self.topic, error)),
-            KafkaError::MessageConsumption(code) => match code {
-                // After a damaged batch the client would go on behind it: the hole must not be committed.
-                Code::AutoOffsetReset
-                | Code::OffsetOutOfRange
-                | Code::TopicAuthorizationFailed
-                | Code::BadMessage
-                | Code::BadCompression
-                | Code::MessageSizeTooLarge => Err(refused(&self.topic, error)),
-                // A broker that starts may not know its topics yet, and a topic may be a new one of the old name:
-                // the worker starts again and asks for the incarnation.
-                Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::UnknownTopicId => {
-                    Err(self.unreachable(error))
-                }
-                // Away or ill: the client goes on trying, and so do we.
-                _ => {
-                    if let Ok(mut told) = self.told.lock() {
-                        told.trouble = Some(error.to_string());
-                    }
-                    Ok(())
-                }
-            },
-            _ => Err(refused(&self.topic, error)),
-        }
+        Ok(Self { topic: topic.to_owned(), consumer: Arc::new(consumer), told })
     }
 
     fn unreachable(&self, error: &KafkaError) -> StreamError {
-        let told = self.trouble().map(|trouble| format!(" ({trouble})")).unwrap_or_default();
-        StreamError::SourceUnreachable { topic: self.topic.clone(), reason: format!("{error}{told}") }
+        unreachable(&self.topic, &self.told, error)
     }
 }
 
@@ -185,57 +155,47 @@ impl Source for KafkaSource {
             .collect()
     }
 
-    fn start(&mut self, positions: &BTreeMap<Partition, Offset>) -> Result<(), StreamError> {
+    fn start(
+        &mut self,
+        positions: &BTreeMap<Partition, Offset>,
+        lanes: usize,
+    ) -> Result<Vec<Box<dyn Lane>>, StreamError> {
+        let own_queue = |dealt: Vec<Partition>| {
+            let partitions = dealt.len();
+            let queue = Queue::over(&self.consumer, &self.topic, dealt).ok_or_else(|| StreamError::SourceRefused {
+                topic: self.topic.clone(),
+                reason: "the client has no queue for its partitions".to_owned(),
+            })?;
+            let (topic, told) = (self.topic.clone(), Arc::clone(&self.told));
+            Ok(Box::new(KafkaLane { queue, topic, told, partitions, ended: BTreeSet::new() }) as Box<dyn Lane>)
+        };
+        // Queues first: a message must not reach the client's own.
+        let lanes = deal(positions.keys().copied(), lanes)
+            .into_iter()
+            .map(own_queue)
+            .collect::<Result<Vec<_>, StreamError>>()?;
         let list = assignment(&self.topic, positions).map_err(|e| refused(&self.topic, &e))?;
         self.consumer.assign(&list).map_err(|e| refused(&self.topic, &e))?;
-        self.partitions = positions.len();
-        self.ended.clear();
+        Ok(lanes)
+    }
+
+    fn listen(&mut self) -> Result<(), StreamError> {
+        while let Some(answer) = self.consumer.poll(Duration::ZERO) {
+            match answer {
+                Err(KafkaError::MessageConsumption(code)) => heed(&self.topic, &self.told, code)?,
+                Err(error) => return Err(refused(&self.topic, &error)),
+                // It is in no buffer, and the next one of its partition would cover it.
+                Ok(_) => {
+                    let reason = "a message came beside its lane".to_owned();
+                    return Err(StreamError::SourceUnreachable { topic: self.topic.clone(), reason });
+                }
+            }
+        }
         Ok(())
     }
 
-    fn poll(
-        &mut self,
-        wait: Duration,
-        limit: usize,
-        deliver: &mut dyn FnMut(&Message<'_>),
-    ) -> Result<usize, StreamError> {
-        let until = Instant::now() + wait;
-        let (mut delivered, mut bytes) = (0, 0);
-        while delivered < limit && bytes < TURN_BYTES {
-            let patience =
-                if delivered == 0 { until.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
-            let error = match self.consumer.poll(patience) {
-                None => break,
-                Some(Ok(message)) => {
-                    let partition = Partition(message.partition());
-                    if !self.ended.is_empty() {
-                        self.ended.remove(&partition);
-                    }
-                    let offset = Offset(message.offset());
-                    let value = message.payload().unwrap_or_default();
-                    deliver(&Message { partition, offset, value });
-                    bytes += value.len();
-                    delivered += 1;
-                    continue;
-                }
-                Some(Err(error)) => error,
-            };
-            self.handle(&error)?;
-        }
-        if delivered > 0
-            && let Ok(mut told) = self.told.lock()
-        {
-            told.trouble = None;
-        }
-        Ok(delivered)
-    }
-
-    fn is_at_end(&self) -> bool {
-        self.ended.len() == self.partitions
-    }
-
     fn lag(&self) -> u64 {
-        if self.is_at_end() { 0 } else { self.told.lock().map_or(0, |told| told.lag) }
+        self.told.lock().map_or(0, |told| told.lag)
     }
 
     fn trouble(&self) -> Option<String> {
@@ -248,6 +208,77 @@ impl Source for KafkaSource {
             let _ = self.consumer.commit(&list, CommitMode::Async);
         }
     }
+}
+
+impl Lane for KafkaLane {
+    fn poll(
+        &mut self,
+        wait: Duration,
+        limit: usize,
+        deliver: &mut dyn FnMut(&Message<'_>),
+    ) -> Result<usize, StreamError> {
+        let (mut delivered, mut failed) = (0, None);
+        let (topic, told, ended) = (&self.topic, &self.told, &mut self.ended);
+        self.queue.drain(wait, limit, &mut |entry| match entry {
+            // Behind a failure nothing may be delivered: the hole would be covered.
+            _ if failed.is_some() => {}
+            Entry::Message(message) => {
+                if !ended.is_empty() {
+                    ended.remove(&message.partition);
+                }
+                deliver(&message);
+                delivered += 1;
+            }
+            Entry::Event(partition, RDKafkaErrorCode::PartitionEOF) => {
+                ended.insert(partition);
+            }
+            Entry::Event(_, code) => failed = heed(topic, told, code).err(),
+        });
+        if delivered > 0
+            && let Ok(mut told) = self.told.lock()
+        {
+            told.trouble = None;
+        }
+        failed.map_or(Ok(delivered), Err)
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.ended.len() == self.partitions
+    }
+}
+
+/// What the client says: an error that stops the job, or a trouble that it will get over itself.
+fn heed(topic: &str, told: &Mutex<Told>, code: RDKafkaErrorCode) -> Result<(), StreamError> {
+    use RDKafkaErrorCode as Code;
+    let error = KafkaError::MessageConsumption(code);
+    match code {
+        // After a damaged batch the client would go on behind it: the hole must not be committed.
+        Code::Fatal
+        | Code::AutoOffsetReset
+        | Code::OffsetOutOfRange
+        | Code::TopicAuthorizationFailed
+        | Code::BadMessage
+        | Code::BadCompression
+        | Code::MessageSizeTooLarge => Err(refused(topic, &error)),
+        // A broker that starts may not know its topics yet, and a topic may be a new one of the old name:
+        // the worker starts again and asks for the incarnation.
+        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition | Code::UnknownTopicId => {
+            Err(unreachable(topic, told, &error))
+        }
+        // Away or ill: the client goes on trying, and so do we.
+        _ => {
+            if let Ok(mut told) = told.lock() {
+                told.trouble = Some(error.to_string());
+            }
+            Ok(())
+        }
+    }
+}
+
+fn unreachable(topic: &str, told: &Mutex<Told>, error: &KafkaError) -> StreamError {
+    let said = told.lock().ok().and_then(|told| told.trouble.clone());
+    let said = said.map(|trouble| format!(" ({trouble})")).unwrap_or_default();
+    StreamError::SourceUnreachable { topic: topic.to_owned(), reason: format!("{error}{said}") }
 }
 
 fn assignment(topic: &str, positions: &BTreeMap<Partition, Offset>) -> Result<TopicPartitionList, KafkaError> {

@@ -5,6 +5,7 @@
 
 mod journal;
 mod kafka;
+mod kafka_queue;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -37,13 +38,42 @@ pub trait Source: Send {
     /// `SourceUnreachable` when the source does not answer.
     fn held(&mut self) -> Result<Vec<Held>, StreamError>;
 
-    /// Begin at these positions, one for every partition to be read.
+    /// Begin at these positions, one for every partition to be read, with the partitions dealt out over at most
+    /// `lanes` lanes.
     ///
     /// # Errors
     /// A position that is not held, or a source that does not answer.
-    fn start(&mut self, positions: &BTreeMap<Partition, Offset>) -> Result<(), StreamError>;
+    fn start(
+        &mut self,
+        positions: &BTreeMap<Partition, Offset>,
+        lanes: usize,
+    ) -> Result<Vec<Box<dyn Lane>>, StreamError>;
 
-    /// Deliver what there is, at most `limit` messages; wait at most `wait` for the first. Returns how many.
+    /// Hear what the source says beside its messages; called ten times a second while lanes read.
+    ///
+    /// # Errors
+    /// What cannot be waited out; a broker that is away is waited for.
+    fn listen(&mut self) -> Result<(), StreamError> {
+        Ok(())
+    }
+
+    /// Messages known to wait beyond what the lanes say, as far as the source tells.
+    fn lag(&self) -> u64 {
+        0
+    }
+
+    /// Why nothing comes at the moment, if the source is away.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
+    /// Tell lag tools how far the table is; a hint that nothing of ours reads.
+    fn note_committed(&mut self, _positions: &BTreeMap<Partition, Offset>) {}
+}
+
+/// Some partitions of a topic, read by one thread. Each partition is in one lane, and comes in order.
+pub trait Lane: Send {
+    /// Deliver what there is, about `limit` messages; wait at most `wait` for the first. Returns how many.
     ///
     /// # Errors
     /// What cannot be waited out; a broker that is away is waited for.
@@ -57,16 +87,20 @@ pub trait Source: Send {
     /// Whether every partition's end was reached and no message delivered since.
     fn is_at_end(&self) -> bool;
 
-    /// Messages known to wait beyond what was delivered, as far as the source tells.
-    fn lag(&self) -> u64;
-
-    /// Why nothing comes at the moment, if the source is away.
-    fn trouble(&self) -> Option<String> {
-        None
+    /// Messages known to wait in its partitions, where a lane can tell.
+    fn lag(&self) -> u64 {
+        0
     }
+}
 
-    /// Tell lag tools how far the table is; a hint that nothing of ours reads.
-    fn note_committed(&mut self, _positions: &BTreeMap<Partition, Offset>) {}
+/// Deal partitions out over lanes, evenly; at least one lane, and none without a partition.
+fn deal<T>(partitions: impl ExactSizeIterator<Item = T>, lanes: usize) -> Vec<Vec<T>> {
+    let count = lanes.min(partitions.len()).max(1);
+    let mut dealt: Vec<Vec<T>> = (0..count).map(|_| Vec::new()).collect();
+    for (index, partition) in partitions.enumerate() {
+        dealt[index % count].push(partition);
+    }
+    dealt
 }
 
 /// Which source, as the Python side says it.

@@ -1,0 +1,94 @@
+//! The committing thread: flush after flush into files and commits, so that decoding goes on while the store answers.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::thread::Thread;
+use std::time::Instant;
+
+use neuralake_core::buffer::Flush;
+use neuralake_core::position::{Offset, Partition};
+use neuralake_lake::LakeError;
+
+use super::begin::Begun;
+use super::flush::{checkpoint, land};
+use super::handle::Shared;
+use super::report::{State, Trouble, note_positions, note_tables, seconds};
+use super::spec::JobSpec;
+use crate::StreamError;
+
+/// Where a landed flush has brought its partitions, and how many bytes it freed.
+pub(super) struct Landing {
+    pub(super) positions: BTreeMap<Partition, Offset>,
+    pub(super) bytes: usize,
+}
+
+pub(super) type Answer = Result<Landing, StreamError>;
+
+/// Lands flushes until the other side hangs up or one fails; `waker` is unparked after each.
+pub(super) struct Committer<'a> {
+    pub(super) spec: &'a JobSpec,
+    pub(super) shared: &'a Shared,
+    pub(super) begun: Begun,
+    pub(super) waker: Thread,
+    since_checkpoint: u64,
+}
+
+impl<'a> Committer<'a> {
+    pub(super) fn new(spec: &'a JobSpec, shared: &'a Shared, begun: Begun, waker: Thread) -> Self {
+        Self { spec, shared, begun, waker, since_checkpoint: 0 }
+    }
+
+    pub(super) fn commit_all(mut self, work: &Receiver<Flush>, answers: &SyncSender<Answer>) {
+        for flush in work {
+            let answer = self.commit(&flush);
+            let has_failed = answer.is_err();
+            // The other side may be gone; then nobody asks.
+            let _ = answers.send(answer);
+            self.waker.unpark();
+            if has_failed {
+                return;
+            }
+        }
+    }
+
+    fn commit(&mut self, flush: &Flush) -> Answer {
+        let started = Instant::now();
+        let landed = land(self.spec, &mut self.begun, flush, &mut |error| {
+            let mut report = self.shared.report();
+            report.state = State::Paused;
+            report.error = Some(Trouble::from(error));
+        })?;
+        let positions: BTreeMap<_, _> = flush.spans.iter().map(|(partition, span)| (*partition, span.to)).collect();
+        {
+            let mut report = self.shared.report();
+            report.state = State::Running;
+            report.error = None;
+            report.commits += 1;
+            report.files += landed.files;
+            report.bytes += landed.bytes;
+            report.committed_rows += flush.row_count() as u64;
+            report.committed_messages += flush.messages;
+            report.last_commit_at = Some(seconds(self.shared.clock.now_us()));
+            report.time_commit(started.elapsed());
+            note_tables(&mut report, &self.begun);
+            note_positions(&mut report, &positions);
+        }
+        self.checkpoint_if_due()?;
+        Ok(Landing { positions, bytes: flush.bytes })
+    }
+
+    fn checkpoint_if_due(&mut self) -> Result<(), StreamError> {
+        self.since_checkpoint += 1;
+        if self.since_checkpoint < self.spec.checkpoint_every {
+            return Ok(());
+        }
+        match checkpoint(self.spec, &mut self.begun) {
+            Ok(()) => self.since_checkpoint = 0,
+            // The flush has landed; the next one tries again.
+            Err(StreamError::Lake(LakeError::StoreUnreachable { .. })) => {}
+            Err(error) => return Err(error),
+        }
+        note_tables(&mut self.shared.report(), &self.begun);
+        Ok(())
+    }
+}
