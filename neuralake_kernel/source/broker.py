@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from neuralake_kernel.source.acks import Acks
     from neuralake_kernel.source.produce import Producer
 
 __all__ = ["Broker", "Driver"]
@@ -44,5 +45,5 @@ class Driver(Protocol):
     def is_read(self, topic: str, places: Mapping[int, int]) -> bool:
         """Tell whether a read-committed reader at the places meets the end before a message."""
 
-    def open_producer(self, topic: str) -> Producer:
+    def open_producer(self, topic: str, *, acks: Acks = "durable") -> Producer:
         """Open a producer on a topic."""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from neuralake_kernel import _bridge
+from neuralake_kernel.source.acks import AtRisk, check_acks
 from neuralake_kernel.source.produce import Closing, Ranges, closed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from neuralake_kernel.source.acks import Acks
 
 __all__ = ["JournalDriver", "JournalProducer"]
 
@@ -47,13 +52,13 @@ class JournalDriver:
             for partition, place in places.items()
         )
 
-    def open_producer(self, topic: str) -> JournalProducer:
+    def open_producer(self, topic: str, *, acks: Acks = "durable") -> JournalProducer:
         """Open a producer on a topic."""
-        return JournalProducer(self._directory, topic)
+        return JournalProducer(self._directory, topic, acks=acks)
 
 
 class JournalProducer(Closing):
-    """Appends to a topic of the journal; each ``send`` is one append and durable when it returns.
+    """Appends to a topic of the journal; each ``send`` is one append and acked when it returns.
 
     Parameters
     ----------
@@ -61,6 +66,11 @@ class JournalProducer(Closing):
         The journal's folder.
     topic
         An existing topic.
+    acks
+        ``durable``: acked once on disk. ``buffered``: once the system has it, so that an end of this process loses
+        nothing. ``none``: once it is in this process's queue. Readers see what is on disk, whatever is chosen.
+    faults
+        Plan of deaths for fault tests.
 
     Raises
     ------
@@ -68,9 +78,12 @@ class JournalProducer(Closing):
         ``journal-locked``: another producer holds the partition.
     """
 
-    def __init__(self, directory: str, topic: str) -> None:
+    def __init__(self, directory: str, topic: str, *, acks: Acks = "durable", faults: Path | None = None) -> None:
+        check_acks(acks)
         self._directory = directory
         self._topic = topic
+        self._acks = acks
+        self._faults = faults
         self._writers: dict[int, Any] = {}
         self._acked = Ranges()
         self._is_closed = False
@@ -92,8 +105,16 @@ class JournalProducer(Closing):
         self._acked.add(partition, first, end)
 
     def flush(self) -> int:
-        """Messages acked since the producer was opened; there is nothing to wait for."""
+        """Wait until everything sent is on disk; returns how many were acked since it was opened."""
+        for writer in self._writers.values():
+            writer.flush()
         return self._acked.count
+
+    @property
+    def at_risk(self) -> AtRisk:
+        """What is acked and not yet on disk; always nothing with ``acks="durable"``."""
+        found = [writer.at_risk() for writer in self._writers.values()]
+        return AtRisk(sum(messages for messages, _ in found), sum(size for _, size in found))
 
     @property
     def ranges(self) -> Mapping[int, Sequence[tuple[int, int]]]:
@@ -101,13 +122,16 @@ class JournalProducer(Closing):
         return self._acked.by_partition
 
     def close(self) -> None:
-        """Release the partitions' locks; may be called twice."""
+        """Bring everything to disk and release the partitions' locks; may be called twice."""
         self._is_closed = True
-        while self._writers:
-            _, writer = self._writers.popitem()
-            writer.close()
+        with contextlib.ExitStack() as closing:
+            for writer in self._writers.values():
+                closing.callback(writer.close)
+            self._writers.clear()
 
     def _writer(self, partition: int) -> Any:  # noqa: ANN401 - typed in _native.pyi
         if partition not in self._writers:
-            self._writers[partition] = _bridge.JournalWriter(self._directory, self._topic, partition)
+            self._writers[partition] = _bridge.JournalWriter(
+                self._directory, self._topic, partition, acks=self._acks, faults=self._faults
+            )
         return self._writers[partition]

@@ -23,6 +23,7 @@ from confluent_kafka import Producer as Client
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from neuralake_kernel.errors import SourceError, UsageError
+from neuralake_kernel.source.acks import AtRisk, check_acks
 from neuralake_kernel.source.produce import Closing, Ranges, closed
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from confluent_kafka import Message
+
+    from neuralake_kernel.source.acks import Acks
 
 __all__ = ["KafkaDriver", "KafkaProducer"]
 
@@ -50,6 +53,12 @@ AWAY = {
     KafkaError._TIMED_OUT,  # noqa: SLF001
     KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
     KafkaError._MSG_TIMED_OUT,  # noqa: SLF001
+}
+# Kafka's promise of each mode: without every replica's word it cannot tell a retry from a new message.
+PROMISES: dict[Acks, dict[str, Any]] = {
+    "none": {"enable.idempotence": False, "acks": "0"},
+    "buffered": {"enable.idempotence": False, "acks": "1"},
+    "durable": {"enable.idempotence": True, "acks": "all"},
 }
 MOVING = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
 END = KafkaError._PARTITION_EOF  # noqa: SLF001
@@ -122,14 +131,13 @@ class KafkaDriver:
         finally:
             consumer.close()
 
-    def open_producer(self, topic: str) -> KafkaProducer:
+    def open_producer(self, topic: str, *, acks: Acks = "durable") -> KafkaProducer:
         """Open a producer on a topic."""
-        return KafkaProducer(self, topic)
+        return KafkaProducer(self, topic, acks=acks)
 
-    def client(self, options: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the stubs are incomplete
+    def client(self, options: Mapping[str, Any], *, acks: Acks = "durable") -> Any:  # noqa: ANN401 - the stubs are incomplete
         """Open a producing client; ``options`` are defaults, the driver's own win."""
-        promises = {"enable.idempotence": True, "acks": "all"}
-        return _opened(Client, dict(options) | self._options | promises)
+        return _opened(Client, dict(options) | self._options | PROMISES[acks])
 
     def refused(self, error: KafkaError, tried: str) -> SourceError:
         """Build the error of a broker that answered no, or did not answer."""
@@ -249,7 +257,7 @@ def client_options(options: Mapping[str, str]) -> dict[str, Any]:
 
 
 class KafkaProducer(Closing):
-    """Idempotent producer with ``acks=all``.
+    """Producer, idempotent with ``acks=all`` unless weaker acks are asked for.
 
     Parameters
     ----------
@@ -257,6 +265,9 @@ class KafkaProducer(Closing):
         The Kafka; its options may set anything but idempotence and acks.
     topic
         An existing topic.
+    acks
+        ``durable``: idempotent, every replica in sync has it. ``buffered``: the leader has it; a retry may double.
+        ``none``: it was sent.
     compression
         ``"none"`` or ``"lz4"``.
 
@@ -266,7 +277,8 @@ class KafkaProducer(Closing):
         From ``send`` and ``flush``: ``broker-away``, ``topic-missing``, ``broker-refused``.
     """
 
-    def __init__(self, driver: KafkaDriver, topic: str, *, compression: str = "none") -> None:
+    def __init__(self, driver: KafkaDriver, topic: str, *, acks: Acks = "durable", compression: str = "none") -> None:
+        check_acks(acks)
         self._driver = driver
         self._topic = topic
         self._client: Any = driver.client(
@@ -276,7 +288,8 @@ class KafkaProducer(Closing):
                 # A topic is known by the time create_topic returns: a missing one is a mistake.
                 "topic.metadata.propagation.max.ms": 2000,
                 "compression.type": compression,
-            }
+            },
+            acks=acks,
         )
         self._acked = Ranges()
         self._error: KafkaError | None = None
@@ -315,6 +328,11 @@ class KafkaProducer(Closing):
             self._raise_failed()
         self._raise_failed()
         return self._acked.count
+
+    @property
+    def at_risk(self) -> AtRisk:
+        """Nothing: what the broker acked is the broker's."""
+        return AtRisk(0, 0)
 
     @property
     def ranges(self) -> Mapping[int, Sequence[tuple[int, int]]]:

@@ -1,9 +1,9 @@
 """Producers: messages into Kafka or into the journal, behind one protocol.
 
-Guarantees: what ``flush`` counted is durable by the broker's own word; messages of one partition
-keep their order; nothing is doubled by a retry (Kafka: idempotent producer; journal: one lock
-holder per partition). After a failed delivery every later call raises the same error: what was
-acked before it stands in ``ranges``.
+Guarantees: what ``flush`` counted is acked as the chosen mode promises; messages of one partition
+keep their order; nothing is doubled by a retry (Kafka: idempotent producer, unless weaker acks are
+asked for; journal: one lock holder per partition). After a failed delivery every later call raises
+the same error: what was acked before it stands in ``ranges``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     import pyarrow as pa
+
+    from neuralake_kernel.source.acks import AtRisk
 
 __all__ = ["Closing", "Producer", "Ranges", "closed"]
 
@@ -34,7 +36,11 @@ class Producer(Protocol):
         """Hand over messages in order; they count as acked after ``flush``."""
 
     def flush(self) -> int:
-        """Wait until all are durable; returns how many were acked since it was opened."""
+        """Wait until all are acked, and on the journal's disk; returns how many were since it was opened."""
+
+    @property
+    def at_risk(self) -> AtRisk:
+        """What is acked and not yet where nothing can lose it, as far as the producer knows."""
 
     def close(self) -> None:
         """Let go of the topic; may be called twice."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from neuralake_kernel.errors import UsageError
 
 if TYPE_CHECKING:
+    from neuralake_kernel.source.acks import Acks
     from neuralake_kernel.source.broker import Broker, Driver
     from neuralake_kernel.source.produce import Producer
 
@@ -41,7 +42,7 @@ def reach(broker: Broker) -> Driver:
     raise UsageError(msg, hint="Use lab.broker, or BrokerSpec of neuralake_kernel.stack.")
 
 
-def open_producer(broker: Broker, topic: str) -> Producer:
+def open_producer(broker: Broker, topic: str, *, acks: Acks = "durable") -> Producer:
     """Open the producer that fits a broker.
 
     Parameters
@@ -50,10 +51,19 @@ def open_producer(broker: Broker, topic: str) -> Producer:
         Kafka or a journal.
     topic
         An existing topic.
+    acks
+        ``durable``: nothing acked is lost by the end of a process (Kafka: every replica in sync has it, and nothing is
+        doubled; journal: it is on disk). ``buffered``: one machine's system has it (Kafka: the leader). ``none``: it is
+        on its way.
 
     Returns
     -------
     Producer
-        ``KafkaProducer`` (idempotent, ``acks=all``) or ``JournalProducer`` (durable on return).
+        ``KafkaProducer`` or ``JournalProducer``.
+
+    Raises
+    ------
+    UsageError
+        ``acks-unknown``.
     """
-    return reach(broker).open_producer(topic)
+    return reach(broker).open_producer(topic, acks=acks)

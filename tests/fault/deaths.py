@@ -34,9 +34,9 @@ PASSES = {
 AT_ONCE = RestartPolicy(initial_s=0.05, max_s=0.2)
 
 
-def named_points() -> list[str]:
-    """Points as the code names them, in the order a flush passes them."""
-    listed = re.search(r"POINTS: \[&str; \d+\] = \[(.*?)\]", FAULTS.read_text(), re.DOTALL)
+def named_points(of: str = "POINTS") -> list[str]:
+    """Points as the code names them, in the order a flush passes them; ``JOURNAL_POINTS`` are the journal's."""
+    listed = re.search(rf"const {of}: \[&str; \d+\] = \[(.*?)\]", FAULTS.read_text(), re.DOTALL)
     assert listed is not None
     return re.findall(r'"(\w+)"', listed[1])
 

@@ -21,6 +21,9 @@ pub const POINTS: [&str; 10] = [
     "before_checkpoint",
 ];
 
+/// Those of the journal's writer, which is no part of a flush.
+pub const JOURNAL_POINTS: [&str; 1] = ["inside_journal_sync"];
+
 /// The one death this process is to die, if any.
 #[derive(Debug, Default)]
 pub struct Faults {

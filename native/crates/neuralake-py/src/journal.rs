@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder, Int64Builder, RecordBatch, TimestampMicrosecondBuilder};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use neuralake_lake::Faults;
 use neuralake_stream::clock::{Clock, SystemClock};
-use neuralake_stream::journal::{JournalError, Reader, Topic, Writer, WriterOptions, watermarks};
+use neuralake_stream::journal::{Acks, JournalError, Reader, Topic, Writer, WriterOptions, watermarks};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
@@ -86,40 +87,65 @@ fn read(
     Ok(RecordBatch::try_new(Arc::new(schema), columns))
 }
 
-/// The one writer of a journal partition.
+/// The one writer of a journal partition; threads may share it.
 #[pyclass(frozen, module = "neuralake_kernel._native")]
 pub(crate) struct JournalWriter {
-    inner: Mutex<Option<Writer>>,
+    inner: Mutex<Option<Arc<Writer>>>,
     owner: u32,
 }
 
 #[pymethods]
 impl JournalWriter {
     #[new]
-    fn new(py: Python<'_>, directory: PathBuf, topic: &str, partition: u32) -> PyResult<Self> {
+    #[pyo3(signature = (directory, topic, partition, *, acks = "durable", faults = None))]
+    fn new(
+        py: Python<'_>,
+        directory: PathBuf,
+        topic: &str,
+        partition: u32,
+        acks: &str,
+        faults: Option<PathBuf>,
+    ) -> PyResult<Self> {
+        let acks = Acks::named(acks).ok_or_else(|| PyValueError::new_err(format!("there is no ack mode {acks:?}")))?;
+        let faults = Arc::new(Faults::from_plan(faults.as_deref()));
+        let options = WriterOptions { acks, faults, ..WriterOptions::default() };
         let writer = py
-            .detach(|| Writer::open(&Topic::open(&directory, topic)?, partition, WriterOptions::default()))
+            .detach(|| Writer::open(&Topic::open(&directory, topic)?, partition, options))
             .map_err(|e| journal_error(&e))?;
-        Ok(Self { inner: Mutex::new(Some(writer)), owner: std::process::id() })
+        Ok(Self { inner: Mutex::new(Some(Arc::new(writer))), owner: std::process::id() })
     }
 
-    /// Append binary values; returns (first, next) offset once they are on disk.
+    /// Append binary values; returns (first, next) offset once they are acked.
     fn append(&self, py: Python<'_>, values: &Bound<'_, PyAny>) -> PyResult<(u64, u64)> {
-        self.check_owner()?;
+        let writer = self.writer()?;
         let array = array_of(values)?;
         let slices = slices(&array)?;
         // Errors become Python's outside: a thread that waits for the interpreter must not hold the writer.
-        let done = py.detach(|| self.writer().as_mut().map(|writer| writer.append(slices, SystemClock.now_us())));
-        let range =
-            done.ok_or_else(|| PyValueError::new_err("this writer is closed"))?.map_err(|e| journal_error(&e))?;
+        let done = py.detach(move || writer.append(slices, SystemClock.now_us()));
+        let range = done.map_err(|e| journal_error(&e))?;
         Ok((range.start, range.end))
     }
 
-    /// Release the partition. May be called twice.
-    fn close(&self, py: Python<'_>) {
-        if self.owner == std::process::id() {
-            py.detach(|| drop(self.writer().take()));
+    /// Wait until all that was appended is on disk.
+    fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        let writer = self.writer()?;
+        py.detach(move || writer.flush()).map_err(|e| journal_error(&e))
+    }
+
+    /// (messages, bytes) acked and not yet on disk.
+    fn at_risk(&self) -> PyResult<(u64, u64)> {
+        let at_risk = self.writer()?.at_risk();
+        Ok((at_risk.messages, at_risk.bytes))
+    }
+
+    /// Bring everything to disk and release the partition. May be called twice.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        if self.owner != std::process::id() {
+            return Ok(());
         }
+        let Some(writer) = self.slot().take() else { return Ok(()) };
+        // The last thread that still appends lets go of it.
+        py.detach(move || writer.flush()).map_err(|e| journal_error(&e))
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {
@@ -127,22 +153,22 @@ impl JournalWriter {
     }
 
     #[pyo3(signature = (*_args))]
-    fn __exit__(&self, py: Python<'_>, _args: &Bound<'_, pyo3::types::PyTuple>) {
-        self.close(py);
+    fn __exit__(&self, py: Python<'_>, _args: &Bound<'_, pyo3::types::PyTuple>) -> PyResult<()> {
+        self.close(py)
     }
 }
 
 impl JournalWriter {
-    fn writer(&self) -> MutexGuard<'_, Option<Writer>> {
+    fn slot(&self) -> MutexGuard<'_, Option<Arc<Writer>>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A child shares the lock of its parent and would write over what the parent has acknowledged.
-    fn check_owner(&self) -> PyResult<()> {
-        if self.owner == std::process::id() {
-            return Ok(());
+    fn writer(&self) -> PyResult<Arc<Writer>> {
+        if self.owner != std::process::id() {
+            return Err(PyRuntimeError::new_err("this writer belongs to the process that opened it, before a fork"));
         }
-        Err(PyRuntimeError::new_err("this writer belongs to the process that opened it, before a fork"))
+        self.slot().clone().ok_or_else(|| PyValueError::new_err("this writer is closed"))
     }
 }
 
@@ -150,7 +176,7 @@ impl Drop for JournalWriter {
     fn drop(&mut self) {
         if self.owner != std::process::id() {
             // The parent's file and lock: nothing of them is the child's to close.
-            std::mem::forget(self.writer().take());
+            std::mem::forget(self.slot().take());
         }
     }
 }

@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (batch, appends) in BATCHES {
         let messages = batch * appends;
         let topic = Topic::create(&home, &format!("batch-{batch}"), 1)?;
-        let mut writer = Writer::open(&topic, 0, WriterOptions::default())?;
+        let writer = Writer::open(&topic, 0, WriterOptions::default())?;
         let start = Instant::now();
         for _ in 0..appends {
             writer.append((0..batch).map(|_| value.as_slice()), 0)?;

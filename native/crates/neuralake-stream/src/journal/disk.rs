@@ -3,8 +3,11 @@
 use std::fmt::Debug;
 use std::fs::{self, File};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+use rustix::fs::FallocateFlags;
 
 use super::error::{JournalError, Result};
 
@@ -27,6 +30,12 @@ pub trait Disk: Debug + Send + Sync {
     /// # Errors
     /// The system's answer; the caller never asks again.
     fn sync_all(&self, file: &File) -> io::Result<()>;
+
+    /// Give the file room for its next bytes, as zeros, so that writing them changes no length.
+    ///
+    /// # Errors
+    /// The system's answer; nothing depends on it.
+    fn allocate(&self, file: &File, room: Range<u64>) -> io::Result<()>;
 }
 
 /// The disk itself.
@@ -44,6 +53,10 @@ impl Disk for LocalDisk {
 
     fn sync_all(&self, file: &File) -> io::Result<()> {
         file.sync_all()
+    }
+
+    fn allocate(&self, file: &File, room: Range<u64>) -> io::Result<()> {
+        Ok(rustix::fs::fallocate(file, FallocateFlags::empty(), room.start, room.end - room.start)?)
     }
 }
 

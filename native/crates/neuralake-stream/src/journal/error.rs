@@ -193,6 +193,21 @@ impl JournalError {
         matches!(self, Self::SyncFailed { .. })
     }
 
+    /// The same again, for each of those who waited for what failed.
+    pub(super) fn again(&self) -> Self {
+        let copy = |source: &io::Error| {
+            source
+                .raw_os_error()
+                .map_or_else(|| io::Error::new(source.kind(), source.to_string()), io::Error::from_raw_os_error)
+        };
+        match self {
+            Self::SyncFailed { file, source } => Self::SyncFailed { file: file.clone(), source: copy(source) },
+            Self::Io { action, file, source } => Self::Io { action, file: file.clone(), source: copy(source) },
+            Self::Damaged { file, .. } | Self::WriterStopped { file } => Self::WriterStopped { file: file.clone() },
+            _ => Self::WriterStopped { file: PathBuf::new() },
+        }
+    }
+
     pub(super) fn io(action: &'static str, file: &Path) -> impl FnOnce(io::Error) -> Self {
         let file = file.to_path_buf();
         move |source| Self::Io { action, file, source }

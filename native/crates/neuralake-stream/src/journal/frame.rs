@@ -1,16 +1,17 @@
-//! The bytes of one frame: a header and the messages of one synced write.
+//! The bytes of one frame: a header and the messages of one write.
 //!
 //! All numbers are little-endian.
 //!
 //! | bytes | header |
 //! |---|---|
-//! | 0..4 | `NLJ1` |
-//! | 4..8 | CRC32C of topic incarnation, partition, segment base, position in the file, bytes 8..36 |
+//! | 0..4 | `NLJ2` |
+//! | 4..8 | CRC32C of topic incarnation, partition, segment base, position in the file, bytes 8..44 |
 //! | 8..12 | CRC32C of the body |
 //! | 12..16 | length of the body |
 //! | 16..24 | offset of the first message |
 //! | 24..32 | timestamp, microseconds since 1970, UTC |
 //! | 32..36 | number of messages |
+//! | 36..44 | position in the file below which all was synced when this frame was written |
 //!
 //! The body holds per message: length of the key (`u32::MAX`: none), length of the value, key, value.
 //!
@@ -19,8 +20,10 @@
 
 use uuid::Uuid;
 
-pub(super) const HEADER_BYTES: usize = 36;
-pub(super) const MAGIC: [u8; 4] = *b"NLJ1";
+use super::error::{JournalError, Result};
+
+pub(super) const HEADER_BYTES: usize = 44;
+pub(super) const MAGIC: [u8; 4] = *b"NLJ2";
 const CHECKED_FROM: usize = 8;
 const ENTRY_BYTES: usize = 8;
 const NO_KEY: u32 = u32::MAX;
@@ -49,6 +52,8 @@ pub(super) struct Header {
     pub(super) first_offset: u64,
     pub(super) timestamp_us: i64,
     pub(super) messages: u32,
+    /// Every byte of the file below was on disk before this frame was written.
+    pub(super) synced_to: u64,
 }
 
 impl Header {
@@ -68,6 +73,7 @@ impl Header {
             first_offset: u64::from_le_bytes(take(&mut rest)?),
             timestamp_us: i64::from_le_bytes(take(&mut rest)?),
             messages: u32::from_le_bytes(take(&mut rest)?),
+            synced_to: u64::from_le_bytes(take(&mut rest)?),
         })
     }
 
@@ -100,7 +106,7 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     Some(*head)
 }
 
-/// Builds one frame after the other in the same memory.
+/// One frame in the making; its place is filled in when it is written.
 #[derive(Debug)]
 pub(super) struct FrameBuilder {
     bytes: Vec<u8>,
@@ -108,12 +114,8 @@ pub(super) struct FrameBuilder {
 }
 
 impl FrameBuilder {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Self { bytes: vec![0; HEADER_BYTES], messages: 0 }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.messages == 0
     }
 
     pub(super) fn messages(&self) -> u32 {
@@ -121,13 +123,13 @@ impl FrameBuilder {
     }
 
     /// Bytes of the frame if one more message of `message_bytes` came in.
-    pub(super) fn bytes_with(&self, message_bytes: usize) -> usize {
+    fn bytes_with(&self, message_bytes: usize) -> usize {
         self.bytes.len() + ENTRY_BYTES + message_bytes
     }
 
     /// Add a message; the caller keeps key, value and frame below `u32::MAX`.
     #[inline]
-    pub(super) fn push(&mut self, key: Option<&[u8]>, value: &[u8]) {
+    fn push(&mut self, key: Option<&[u8]>, value: &[u8]) {
         let mut lengths = [0; ENTRY_BYTES];
         lengths[..4].copy_from_slice(&key.map_or(NO_KEY, |key| key.len() as u32).to_le_bytes());
         lengths[4..].copy_from_slice(&(value.len() as u32).to_le_bytes());
@@ -137,24 +139,63 @@ impl FrameBuilder {
         self.messages += 1;
     }
 
-    /// Fill in the header and hand out the frame, to be written at `position`.
-    pub(super) fn seal(&mut self, seed: Seed, position: u64, first_offset: u64, timestamp_us: i64) -> &[u8] {
-        let body = &self.bytes[HEADER_BYTES..];
-        let (body_crc, body_bytes) = (crc32c::crc32c(body), body.len() as u32);
-        let header = &mut self.bytes[..HEADER_BYTES];
+    /// No message comes in any more: fill in what does not depend on the frame's place.
+    fn finish(&mut self, timestamp_us: i64) {
+        let (header, body) = self.bytes.split_at_mut(HEADER_BYTES);
         header[..4].copy_from_slice(&MAGIC);
-        header[8..12].copy_from_slice(&body_crc.to_le_bytes());
-        header[12..16].copy_from_slice(&body_bytes.to_le_bytes());
-        header[16..24].copy_from_slice(&first_offset.to_le_bytes());
+        header[8..12].copy_from_slice(&crc32c::crc32c(body).to_le_bytes());
+        header[12..16].copy_from_slice(&(body.len() as u32).to_le_bytes());
         header[24..32].copy_from_slice(&timestamp_us.to_le_bytes());
         header[32..36].copy_from_slice(&self.messages.to_le_bytes());
+    }
+
+    /// Fill in the rest and hand out the frame, to be written at `position`.
+    pub(super) fn seal(&mut self, seed: Seed, position: u64, first_offset: u64, synced_to: u64) -> &[u8] {
+        let header = &mut self.bytes[..HEADER_BYTES];
+        header[16..24].copy_from_slice(&first_offset.to_le_bytes());
+        header[36..44].copy_from_slice(&synced_to.to_le_bytes());
         let crc = seed.checksum(position, &header[CHECKED_FROM..]);
         header[4..8].copy_from_slice(&crc.to_le_bytes());
         &self.bytes
     }
+}
 
-    pub(super) fn clear(&mut self) {
-        self.bytes.truncate(HEADER_BYTES);
-        self.messages = 0;
+/// The messages of one append, as frames that wait for their place.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) frames: Vec<FrameBuilder>,
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
+}
+
+impl Batch {
+    /// Encode messages (key, value) into frames of at most `frame_bytes`, save a message that is larger by itself.
+    pub(super) fn encode<'a, I>(messages: I, timestamp_us: i64, frame_bytes: usize, limit: usize) -> Result<Self>
+    where
+        I: IntoIterator<Item = (Option<&'a [u8]>, &'a [u8])>,
+    {
+        let mut batch = Self { frames: Vec::new(), messages: 0, bytes: 0 };
+        let mut frame = FrameBuilder::new();
+        for (key, value) in messages {
+            let bytes = key.map_or(0, <[u8]>::len).saturating_add(value.len());
+            if bytes > limit {
+                return Err(JournalError::MessageTooLarge { bytes, limit });
+            }
+            if frame.messages > 0 && frame.bytes_with(bytes) > frame_bytes {
+                batch.take(std::mem::replace(&mut frame, FrameBuilder::new()), timestamp_us);
+            }
+            frame.push(key, value);
+        }
+        batch.take(frame, timestamp_us);
+        Ok(batch)
+    }
+
+    fn take(&mut self, mut frame: FrameBuilder, timestamp_us: i64) {
+        if frame.messages > 0 {
+            frame.finish(timestamp_us);
+            self.messages += u64::from(frame.messages);
+            self.bytes += frame.bytes.len() as u64;
+            self.frames.push(frame);
+        }
     }
 }

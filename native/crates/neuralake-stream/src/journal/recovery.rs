@@ -1,17 +1,17 @@
 //! What a lock holder does before anything is written or served: find the end of the log and make it durable.
 //!
-//! Every frame was synced before the next one was written. So only the last frame can be torn, or be in the page cache
-//! and not on the disk; everything before it was acknowledged. Hence:
+//! Frames may wait for their sync together, so a power cut may leave any of those torn or missing, in any order. Each
+//! frame says how far its file was synced when it was written; nothing below that, or below the mark, was in doubt.
+//! Hence:
 //!
 //! - The log is walked from the segment that the mark names; without a mark, from its beginning.
-//! - A place without a valid frame is cut off only if it is in the last segment, at or behind the mark, and no frame's
-//!   header stands behind it. Anywhere else it is damage, an error, and nothing is changed.
-//! - The last frame, if behind the mark, is written once more before the fsync: after an earlier fsync failed the
-//!   system may hold its pages as clean, and a second fsync would say yes without writing them.
+//! - A place without a valid frame is cut off only if it is in the last segment, at or behind the mark, and no frame
+//!   behind it says that it was synced. Anywhere else it is damage, an error, and nothing is changed.
+//! - What is kept and was in doubt is written once more before the fsync: after an earlier fsync failed the system may
+//!   hold its pages as clean, and a second fsync would say yes without writing them.
 //! - Files and folders are fsynced, then the mark is published.
 
 use std::fs::{File, OpenOptions};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, LocalDisk, sync_directory};
@@ -107,7 +107,7 @@ struct End {
     mark: Mark,
     path: PathBuf,
     file_bytes: u64,
-    /// The last frame and its position, if no mark confirms that its fsync succeeded.
+    /// The frames of which nothing says that their fsync succeeded, and their position.
     unconfirmed: Option<(u64, Vec<u8>)>,
 }
 
@@ -139,12 +139,11 @@ fn walk_segment(mut cursor: SegmentCursor, floor: Option<Mark>, is_last: bool) -
         let found = format!("the file has {file_bytes} bytes, {floor_position} were synced");
         return Err(JournalError::damaged(cursor.path(), file_bytes, cursor.next_offset(), found));
     }
-    let mut last_frame: Option<Range<u64>> = None;
+    let mut confirmed = floor_position;
     let mut is_floor_met = floor.is_none_or(|mark| mark.position == 0 && mark.next_offset == cursor.base());
     let tail = loop {
-        let start = cursor.position();
         match cursor.next_frame(file_bytes)? {
-            Step::Frame(_) => last_frame = Some(start..cursor.position()),
+            Step::Frame(frame) => confirmed = confirmed.max(frame.header.synced_to),
             Step::End => break None,
             Step::Invalid(found) => break Some(found),
         }
@@ -153,17 +152,15 @@ fn walk_segment(mut cursor: SegmentCursor, floor: Option<Mark>, is_last: bool) -
     };
     if let Some(found) = tail {
         let is_synced = cursor.position() < floor_position;
-        if !is_last || is_synced || cursor.has_header_behind(file_bytes)? {
+        if !is_last || is_synced || cursor.was_synced_here(file_bytes)? {
             return Err(cursor.damaged(found));
         }
     }
     if !is_floor_met {
         return Err(cursor.damaged("the synced mark names no boundary between two frames"));
     }
-    let unconfirmed = match last_frame {
-        Some(frame) if frame.end > floor_position => Some((frame.start, cursor.read_range(frame)?)),
-        _ => None,
-    };
+    let doubtful = confirmed..cursor.position();
+    let unconfirmed = if doubtful.is_empty() { None } else { Some((confirmed, cursor.read_range(doubtful)?)) };
     let mark = Mark { segment: cursor.base(), position: cursor.position(), next_offset: cursor.next_offset() };
     Ok(End { mark, path: cursor.path().to_path_buf(), file_bytes, unconfirmed })
 }

@@ -143,11 +143,10 @@ impl SegmentCursor {
         Ok(None)
     }
 
-    /// Whether a frame's header stands anywhere behind the cursor and before `bound`.
+    /// Whether a frame behind the cursor and before `bound` was written when the bytes at the cursor were on disk.
     ///
-    /// A header alone proves it: its checksum covers its place, and it was written only after the frame before it
-    /// was synced.
-    pub(super) fn has_header_behind(&self, bound: u64) -> Result<bool> {
+    /// A header alone proves it: its checksum covers its place, and it says how far the file was synced then.
+    pub(super) fn was_synced_here(&self, bound: u64) -> Result<bool> {
         let mut window = vec![0; READ_BYTES];
         let mut position = self.position + 1;
         while position < bound {
@@ -155,7 +154,8 @@ impl SegmentCursor {
             let count = self.read_at(&mut window[..wanted], position)?;
             let bytes = &window[..count];
             for (index, _) in bytes.windows(MAGIC.len()).enumerate().filter(|(_, word)| *word == MAGIC) {
-                if Header::decode(&bytes[index..], self.seed, position + index as u64).is_some() {
+                let header = Header::decode(&bytes[index..], self.seed, position + index as u64);
+                if header.is_some_and(|header| header.synced_to > self.position) {
                     return Ok(true);
                 }
             }

@@ -15,7 +15,7 @@ use super::error::{JournalError, Result};
 use super::lock::Lock;
 use super::segment::list_segments;
 
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const FILE: &str = "topic.json";
 const TEMPORARY: &str = "topic.json.tmp";
 const LOCK: &str = "topic.lock";

@@ -1,65 +1,88 @@
-//! The one writer of a partition.
+//! The one writer of a partition, shared by the threads of its process.
 //!
-//! An append writes frames behind the end, syncs each before the next, and publishes the new end last. If a write fails
-//! before that, the log is cut back to where the append began: all of a batch is kept or nothing. (A process killed
-//! in an append may leave a part of the batch; it was never acknowledged.)
+//! An append writes frames behind the end and is acknowledged as its mode says; consumers see what is synced and nothing
+//! else, in every mode. (A process killed in an append may leave a part of the batch; it was never acknowledged.)
 
 use std::fmt::{self, Debug, Formatter};
-use std::fs::File;
 use std::ops::Range;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
+use neuralake_lake::Faults;
+
+use super::acks::{Acks, AtRisk};
+use super::background::Background;
 use super::disk::{Disk, LocalDisk};
 use super::error::{JournalError, Result};
-use super::frame::{FrameBuilder, Seed};
+use super::frame::Batch;
+use super::group::Group;
 use super::lock::{self, Lock};
-use super::mark::{Mark, MarkFile};
-use super::recovery::{Recovered, create_segment, recover};
+use super::recovery::{Recovered, recover};
+use super::tail::Tail;
 use super::topic::Topic;
 
 /// The largest message, key and value together.
 pub const MESSAGE_BYTES: usize = 64 << 20;
 
-/// How a writer cuts the log into files.
+/// How a writer cuts the log into files, and when it acknowledges.
 #[derive(Debug, Clone)]
 pub struct WriterOptions {
+    /// When an append counts as done.
+    pub acks: Acks,
+    /// How often what was acknowledged before its sync is synced.
+    pub sync_every: Duration,
+    /// Bytes that may wait in the queue of a writer that acknowledges at once; beyond them an append waits.
+    pub queue_bytes: u64,
     /// An append that finds the segment this long begins a new one.
     pub segment_bytes: u64,
-    /// A batch over this size becomes several frames, each with its own fdatasync; readers hold one in memory.
+    /// Most bytes by which a segment's file is made longer ahead of its use; 0: none.
+    pub room_bytes: u64,
+    /// A batch over this size becomes several frames; readers hold one in memory.
     pub frame_bytes: usize,
     /// What writes and syncs; tests put their faults here.
     pub disk: Arc<dyn Disk>,
+    /// Where a test ends the process.
+    pub faults: Arc<Faults>,
 }
 
 impl Default for WriterOptions {
     fn default() -> Self {
-        Self { segment_bytes: 64 << 20, frame_bytes: 8 << 20, disk: Arc::new(LocalDisk) }
+        Self {
+            acks: Acks::Durable,
+            sync_every: Duration::from_millis(5),
+            queue_bytes: 64 << 20,
+            segment_bytes: 64 << 20,
+            room_bytes: 16 << 20,
+            frame_bytes: 8 << 20,
+            disk: Arc::new(LocalDisk),
+            faults: Arc::new(Faults::default()),
+        }
     }
+}
+
+/// What a writer shares with its background thread.
+struct Shared {
+    tail: Mutex<Tail>,
+    group: Group,
+    background: Background,
 }
 
 /// Holds the lock of a partition and appends to it.
 pub struct Writer {
     topic: Topic,
     partition: u32,
-    options: WriterOptions,
-    /// Given up with the writer; `None` once a failed fsync made it stay until the process ends.
+    acks: Acks,
+    frame_bytes: usize,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    /// Given up with the writer, unless a failed fsync makes it stay until the process ends.
     lock: Option<Lock>,
-    is_stopped: bool,
-    segment: File,
-    path: PathBuf,
-    seed: Seed,
-    mark_file: MarkFile,
-    /// What consumers see.
-    published: Mark,
-    /// The end of what is synced; ahead of `published` within an append only.
-    synced: Mark,
-    frame: FrameBuilder,
 }
 
 impl Debug for Writer {
     fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
-        let next_offset = self.published.next_offset;
+        let next_offset = self.next_offset();
         write!(formatter, "Writer({} partition {} next offset {next_offset})", self.topic.name(), self.partition)
     }
 }
@@ -72,9 +95,7 @@ impl Writer {
     /// # Errors
     /// [`JournalError::Locked`], [`JournalError::PartitionUnknown`], [`JournalError::Damaged`],
     /// [`JournalError::SyncFailed`] (end the process), [`JournalError::Io`].
-    pub fn open(topic: &Topic, partition: u32, mut options: WriterOptions) -> Result<Self> {
-        // A frame's length is a u32.
-        options.frame_bytes = options.frame_bytes.min(MESSAGE_BYTES);
+    pub fn open(topic: &Topic, partition: u32, options: WriterOptions) -> Result<Self> {
         let folder = topic.partition(partition)?;
         let recovery = Lock::recovery(&folder)?;
         let Some(lock) = Lock::writer(&folder)? else {
@@ -90,149 +111,130 @@ impl Writer {
             }
             recovered => recovered?,
         };
+        let segment = (Arc::new(segment), path);
+        let disk = Arc::clone(&options.disk);
+        let limits = (options.segment_bytes, options.room_bytes);
+        let tail = Tail::new(topic, partition, Arc::clone(&disk), limits, segment.clone(), mark);
+        let shared = Arc::new(Shared {
+            tail: Mutex::new(tail),
+            group: Group::new(disk, options.faults, segment, mark_file, mark),
+            background: Background::new(mark.next_offset, options.sync_every, options.queue_bytes),
+        });
+        let thread = (options.acks != Acks::Durable).then(|| {
+            let shared = Arc::clone(&shared);
+            std::thread::spawn(move || shared.background.run(&shared.tail, &shared.group))
+        });
         Ok(Self {
-            seed: Seed::new(topic.incarnation(), partition, mark.segment),
             topic: topic.clone(),
             partition,
-            options,
+            acks: options.acks,
+            // A frame's length is a u32.
+            frame_bytes: options.frame_bytes.min(MESSAGE_BYTES),
+            shared,
+            thread,
             lock: Some(lock),
-            is_stopped: false,
-            segment,
-            path,
-            mark_file,
-            published: mark,
-            synced: mark,
-            frame: FrameBuilder::new(),
         })
     }
 
     /// The offset the next message will get.
     #[must_use]
     pub fn next_offset(&self) -> u64 {
-        self.published.next_offset
+        match self.acks {
+            Acks::None => self.shared.background.next_offset(),
+            Acks::Buffered | Acks::Durable => self.shared.group.written().next_offset,
+        }
     }
 
-    /// Append values without keys; their offsets. Durable, and visible to readers, on return.
+    /// What was acknowledged and is not on disk yet.
+    #[must_use]
+    pub fn at_risk(&self) -> AtRisk {
+        // In this order: what is accepted meanwhile counts as at risk, and nothing counts below zero.
+        let (published, written) = self.shared.group.totals();
+        let (next_offset, bytes) = match self.acks {
+            Acks::Durable => return AtRisk::default(),
+            Acks::Buffered => (written.next_offset, written.bytes),
+            Acks::None => (self.next_offset(), self.shared.background.accepted_bytes()),
+        };
+        AtRisk { messages: next_offset - published.next_offset, bytes: bytes - published.bytes }
+    }
+
+    /// Append values without keys; their offsets.
     ///
     /// # Errors
     /// As [`Writer::append_keyed`].
-    pub fn append<'a, I>(&mut self, values: I, timestamp_us: i64) -> Result<Range<u64>>
+    pub fn append<'a, I>(&self, values: I, timestamp_us: i64) -> Result<Range<u64>>
     where
         I: IntoIterator<Item = &'a [u8]>,
     {
         self.append_keyed(values.into_iter().map(|value| (None, value)), timestamp_us)
     }
 
-    /// Append messages (key, value); their offsets. Durable, and visible to readers, on return.
+    /// Append messages (key, value); their offsets. With [`Acks::Durable`] they are on disk and visible on return.
     ///
     /// # Errors
     /// [`JournalError::MessageTooLarge`] and [`JournalError::Io`]: nothing was kept, the writer goes on unless the
-    /// next call says [`JournalError::WriterStopped`]. [`JournalError::SyncFailed`]: end the process.
-    pub fn append_keyed<'a, I>(&mut self, messages: I, timestamp_us: i64) -> Result<Range<u64>>
+    /// next call says [`JournalError::WriterStopped`]. [`JournalError::SyncFailed`]: end the process. In the modes that
+    /// acknowledge early, an error may tell of earlier appends; then the writer has stopped.
+    pub fn append_keyed<'a, I>(&self, messages: I, timestamp_us: i64) -> Result<Range<u64>>
     where
         I: IntoIterator<Item = (Option<&'a [u8]>, &'a [u8])>,
     {
-        if self.is_stopped {
-            return Err(JournalError::WriterStopped { file: self.path.clone() });
+        let Shared { group, background, .. } = &*self.shared;
+        let mut batch = Batch::encode(messages, timestamp_us, self.frame_bytes, MESSAGE_BYTES)?;
+        if self.acks == Acks::None {
+            return background.push(batch, group);
         }
-        let first = self.published.next_offset;
-        match self.write_messages(messages, timestamp_us) {
-            Ok(()) => self.publish()?,
-            Err(error) => return Err(self.roll_back(error)),
+        let range = {
+            let mut tail = self.tail();
+            group.check()?;
+            tail.write(&mut batch, group)?
+        };
+        match self.acks {
+            Acks::Durable => group.sync(range.end)?,
+            Acks::Buffered | Acks::None => background.ring(),
         }
-        Ok(first..self.published.next_offset)
+        Ok(range)
     }
 
-    /// Give the lock back.
-    pub fn close(self) {}
+    /// Wait until all that was appended is on disk.
+    ///
+    /// # Errors
+    /// What stopped the writer: [`JournalError::SyncFailed`] (end the process), [`JournalError::Io`].
+    pub fn flush(&self) -> Result<()> {
+        self.shared.group.sync(self.next_offset())
+    }
 
-    fn write_messages<'a, I>(&mut self, messages: I, timestamp_us: i64) -> Result<()>
-    where
-        I: IntoIterator<Item = (Option<&'a [u8]>, &'a [u8])>,
-    {
-        for (key, value) in messages {
-            let bytes = key.map_or(0, <[u8]>::len).saturating_add(value.len());
-            if bytes > MESSAGE_BYTES {
-                return Err(JournalError::MessageTooLarge { bytes, limit: MESSAGE_BYTES });
+    /// Flush, and give the lock back.
+    ///
+    /// # Errors
+    /// As [`Writer::flush`]; the lock is given back in any case but a failed fsync.
+    pub fn close(self) -> Result<()> {
+        self.flush()
+    }
+
+    fn tail(&self) -> MutexGuard<'_, Tail> {
+        self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.background.close();
+        if let Some(thread) = self.thread.take() {
+            // A panic of it has left nothing that a new holder of the lock would not recover.
+            let _ = thread.join();
+        }
+        let Shared { group, .. } = &*self.shared;
+        if group.has_failed_sync() {
+            if let Some(lock) = self.lock.take() {
+                lock.keep_until_exit();
             }
-            if !self.frame.is_empty() && self.frame.bytes_with(bytes) > self.options.frame_bytes {
-                self.write_frame(timestamp_us)?;
-            }
-            self.frame.push(key, value);
+            return;
         }
-        if self.frame.is_empty() { Ok(()) } else { self.write_frame(timestamp_us) }
-    }
-
-    fn write_frame(&mut self, timestamp_us: i64) -> Result<()> {
-        // Between appends only: a batch that is cut back must not leave a segment behind.
-        if self.synced == self.published && self.synced.position >= self.options.segment_bytes {
-            self.roll()?;
+        let (published, written) = group.totals();
+        if published == written {
+            // Room that stays behind is cut by the next holder.
+            let _ = self.tail().give_back_room();
         }
-        let Mark { position, next_offset, .. } = self.synced;
-        let messages = self.frame.messages();
-        let bytes = self.frame.seal(self.seed, position, next_offset, timestamp_us);
-        let end = position + bytes.len() as u64;
-        self.options.disk.write_at(&self.segment, bytes, position).map_err(JournalError::io("write", &self.path))?;
-        self.options.disk.sync_data(&self.segment).map_err(JournalError::sync(&self.path))?;
-        self.synced.position = end;
-        self.synced.next_offset = next_offset + u64::from(messages);
-        self.frame.clear();
-        Ok(())
-    }
-
-    fn roll(&mut self) -> Result<()> {
-        let base = self.synced.next_offset;
-        let folder = self.topic.partition_directory(self.partition);
-        let (segment, path) = create_segment(&folder, base, self.options.disk.as_ref())?;
-        self.segment = segment;
-        self.path = path;
-        self.seed = Seed::new(self.topic.incarnation(), self.partition, base);
-        self.synced = Mark { segment: base, position: 0, next_offset: base };
-        self.publish()?;
-        self.mark_file.sync(self.options.disk.as_ref())
-    }
-
-    fn publish(&mut self) -> Result<()> {
-        if self.synced != self.published {
-            if let Err(error) = self.mark_file.write(self.synced, self.options.disk.as_ref()) {
-                // What is synced cannot be taken back by halves; the next lock holder publishes it.
-                self.is_stopped = true;
-                return Err(error);
-            }
-            self.published = self.synced;
-        }
-        Ok(())
-    }
-
-    /// Take back what the failed append wrote; the error to report.
-    fn roll_back(&mut self, error: JournalError) -> JournalError {
-        self.frame.clear();
-        if error.is_fatal() {
-            return self.stop(error);
-        }
-        if self.is_stopped {
-            return error;
-        }
-        let position = self.published.position;
-        if self.segment.set_len(position).is_err() {
-            self.is_stopped = true;
-            return error;
-        }
-        // Durable, so that no frame taken back can come to light behind a later one.
-        match self.options.disk.sync_all(&self.segment) {
-            Ok(()) => {
-                self.synced = self.published;
-                error
-            }
-            Err(source) => self.stop(JournalError::sync(&self.path)(source)),
-        }
-    }
-
-    fn stop(&mut self, error: JournalError) -> JournalError {
-        self.is_stopped = true;
-        if let Some(lock) = self.lock.take() {
-            lock.keep_until_exit();
-        }
-        error
     }
 }

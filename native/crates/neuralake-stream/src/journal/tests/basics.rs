@@ -65,7 +65,7 @@ fn a_topic_that_cannot_be_used_is_named() {
 
     let file = home.path().join(TOPIC).join("topic.json");
     let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, text.replace("\"format\": 1", "\"format\": 2")).unwrap();
+    fs::write(&file, text.replace("\"format\": 2", "\"format\": 1")).unwrap();
     assert_eq!(Topic::open(home.path(), TOPIC).unwrap_err().code(), "journal-format-unknown");
     fs::write(&file, &text[..20]).unwrap();
     assert_eq!(Topic::open(home.path(), TOPIC).unwrap_err().code(), "journal-damaged");
@@ -75,7 +75,7 @@ fn a_topic_that_cannot_be_used_is_named() {
 fn a_lost_topic_file_does_not_hide_messages_behind_a_new_incarnation() {
     let home = tempdir().unwrap();
     let topic = Topic::create(home.path(), TOPIC, 1).unwrap();
-    append(&mut Writer::open(&topic, 0, small()).unwrap(), &values(0..3)).unwrap();
+    append(&Writer::open(&topic, 0, small()).unwrap(), &values(0..3)).unwrap();
     fs::remove_file(home.path().join(TOPIC).join("topic.json")).unwrap();
     assert_eq!(Topic::create(home.path(), TOPIC, 1).unwrap_err().code(), "journal-damaged");
 }
@@ -86,13 +86,13 @@ fn messages_come_back_as_they_were_appended() {
     let topic = Topic::create(home.path(), TOPIC, 2).unwrap();
     assert_eq!(watermarks(&topic, 0).unwrap(), (0, 0));
     assert_eq!(read_values(&topic).unwrap(), Vec::<Vec<u8>>::new());
-    let mut writer = Writer::open(&topic, 0, WriterOptions::default()).unwrap();
+    let writer = Writer::open(&topic, 0, WriterOptions::default()).unwrap();
     assert_eq!(writer.append([b"one".as_slice(), b"", b"three"], -5).unwrap(), 0..3);
     assert_eq!(writer.append([], 6).unwrap(), 3..3);
     let keyed = [(Some(b"k".as_slice()), b"v".as_slice()), (Some(b""), b""), (None, b"n")];
     assert_eq!(writer.append_keyed(keyed, i64::MAX).unwrap(), 3..6);
     assert_eq!(writer.next_offset(), 6);
-    writer.close();
+    writer.close().unwrap();
     let (none, text) = (None::<Vec<u8>>, |text: &str| text.as_bytes().to_vec());
     let expected = vec![
         (0, -5, none.clone(), text("one")),
@@ -111,9 +111,9 @@ fn messages_come_back_as_they_were_appended() {
 fn a_reader_starts_at_any_offset_held() {
     let home = tempdir().unwrap();
     let topic = Topic::create(home.path(), TOPIC, 1).unwrap();
-    let mut writer = Writer::open(&topic, 0, small()).unwrap();
+    let writer = Writer::open(&topic, 0, small()).unwrap();
     for first in (0..90).step_by(9) {
-        append(&mut writer, &values(first..first + 9)).unwrap();
+        append(&writer, &values(first..first + 9)).unwrap();
     }
     assert!(list_segments(&topic.partition_directory(0)).unwrap().len() > 3);
     for from in 0..=90 {
@@ -129,9 +129,9 @@ fn a_reader_starts_at_any_offset_held() {
 fn an_offset_no_longer_held_is_named() {
     let home = tempdir().unwrap();
     let topic = Topic::create(home.path(), TOPIC, 1).unwrap();
-    let mut writer = Writer::open(&topic, 0, small()).unwrap();
+    let writer = Writer::open(&topic, 0, small()).unwrap();
     for first in (0..90).step_by(9) {
-        append(&mut writer, &values(first..first + 9)).unwrap();
+        append(&writer, &values(first..first + 9)).unwrap();
     }
     let folder = topic.partition_directory(0);
     let mut early = Reader::open(&topic, 0, 0).unwrap();
@@ -152,7 +152,7 @@ fn an_offset_no_longer_held_is_named() {
 fn a_poll_keeps_its_limits_and_always_moves() {
     let home = tempdir().unwrap();
     let topic = Topic::create(home.path(), TOPIC, 1).unwrap();
-    let mut writer = Writer::open(&topic, 0, WriterOptions::default()).unwrap();
+    let writer = Writer::open(&topic, 0, WriterOptions::default()).unwrap();
     writer.append(vec![[0; 10].as_slice(); 10], 0).unwrap();
     let mut reader = Reader::open(&topic, 0, 0).unwrap();
     let mut poll = |messages, bytes| reader.poll(messages, bytes, &mut |_| {}).unwrap();
@@ -169,11 +169,11 @@ fn a_reader_follows_a_writer_through_segments() {
     let home = tempdir().unwrap();
     let topic = Topic::create(home.path(), TOPIC, 1).unwrap();
     let mut reader = Reader::open(&topic, 0, 0).unwrap();
-    let mut writer = Writer::open(&topic, 0, small()).unwrap();
+    let writer = Writer::open(&topic, 0, small()).unwrap();
     let mut found = Vec::new();
     for first in (0..200).step_by(5) {
         assert_eq!(reader.poll(100, usize::MAX, &mut |_| {}).unwrap(), 0);
-        append(&mut writer, &values(first..first + 5)).unwrap();
+        append(&writer, &values(first..first + 5)).unwrap();
         assert_eq!(reader.end_offset().unwrap(), first + 5);
         while reader.poll(2, usize::MAX, &mut |message| found.push(message.value.to_vec())).unwrap() > 0 {}
     }
@@ -184,14 +184,14 @@ fn a_reader_follows_a_writer_through_segments() {
 fn a_message_over_the_limit_takes_its_whole_batch_back() {
     let home = tempdir().unwrap();
     let topic = Topic::create(home.path(), TOPIC, 1).unwrap();
-    let mut writer = Writer::open(&topic, 0, small()).unwrap();
-    append(&mut writer, &values(0..4)).unwrap();
+    let writer = Writer::open(&topic, 0, small()).unwrap();
+    append(&writer, &values(0..4)).unwrap();
     let huge = vec![0; MESSAGE_BYTES + 1];
     let mut batch = values(4..40);
     batch.push(huge);
-    let error = append(&mut writer, &batch).unwrap_err();
+    let error = append(&writer, &batch).unwrap_err();
     assert_eq!((error.code(), error.is_retryable()), ("journal-message-too-large", false));
-    assert_eq!(append(&mut writer, &values(4..6)).unwrap(), 4..6);
+    assert_eq!(append(&writer, &values(4..6)).unwrap(), 4..6);
     assert_eq!(read_values(&topic).unwrap(), values(0..6));
 }
 
@@ -204,7 +204,7 @@ fn a_second_writer_is_refused_until_the_first_is_gone() {
     assert_eq!((error.code(), error.is_retryable()), ("journal-locked", false));
     assert!(error.to_string().contains("another writer in this process"), "{error}");
     let _other_partition = Writer::open(&topic, 1, small()).unwrap();
-    first.close();
+    first.close().unwrap();
     Writer::open(&topic, 0, small()).unwrap();
 }
 

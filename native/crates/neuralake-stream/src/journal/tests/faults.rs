@@ -34,11 +34,11 @@ fn a_reader_never_sees_what_is_not_synced() {
         })
     };
     let options = WriterOptions { disk, ..small() };
-    let mut writer = Writer::open(&topic, 0, options).unwrap();
+    let writer = Writer::open(&topic, 0, options).unwrap();
     is_watching.store(true, Ordering::Relaxed);
     for first in (0..60).step_by(6) {
         seen.lock().unwrap().clear();
-        append(&mut writer, &values(first..first + 6)).unwrap();
+        append(&writer, &values(first..first + 6)).unwrap();
         let seen = seen.lock().unwrap();
         assert!(seen.iter().filter(|entry| entry.0 == Point::Sync).count() > 0);
         // The last write is that of the mark, behind the last sync; all before it show the end before the append.
@@ -67,14 +67,14 @@ fn a_failed_fsync_is_final() {
             Ok(())
         })
     };
-    let mut writer = Writer::open(&topic, 0, with_disk(disk)).unwrap();
-    append(&mut writer, &values(0..5)).unwrap();
+    let writer = Writer::open(&topic, 0, with_disk(disk)).unwrap();
+    append(&writer, &values(0..5)).unwrap();
     is_failing.store(true, Ordering::Relaxed);
-    let error = append(&mut writer, &values(5..9)).unwrap_err();
+    let error = append(&writer, &values(5..9)).unwrap_err();
     assert_eq!((error.code(), error.is_fatal(), error.is_retryable()), ("journal-sync-failed", true, false));
 
     let before = syncs.load(Ordering::Relaxed);
-    assert_eq!(append(&mut writer, &values(5..9)).unwrap_err().code(), "journal-writer-stopped");
+    assert_eq!(append(&writer, &values(5..9)).unwrap_err().code(), "journal-writer-stopped");
     assert_eq!(syncs.load(Ordering::Relaxed), before, "a failed fsync is never repeated");
     assert_eq!(read_values(&topic).unwrap(), values(0..5));
     drop(writer);
@@ -96,7 +96,11 @@ fn a_failed_fsync_is_final() {
     let writer = Writer::open(&topic, 0, with_disk(disk)).unwrap();
     assert_eq!(writer.next_offset(), 9);
     let points = points.lock().unwrap();
-    assert!(matches!(points[..4], [Point::Write { position: 1.. }, Point::Written, Point::Sync, Point::Synced]));
+    let [Point::Write { position, bytes }, Point::Written, Point::Sync, Point::Synced] = points[..4] else {
+        panic!("{points:?}")
+    };
+    let segment = segment_path(&topic.partition_directory(0), 0);
+    assert_eq!(position + bytes as u64, segment.metadata().unwrap().len(), "all of it, up to the end");
     assert_eq!(read_values(&topic).unwrap(), values(0..9));
 }
 
@@ -128,16 +132,16 @@ fn a_full_disk_takes_the_batch_back_and_the_writer_goes_on() {
             })
         };
         let options = WriterOptions { frame_bytes: 150, disk, ..WriterOptions::default() };
-        let mut writer = Writer::open(&topic, 0, options).unwrap();
-        append(&mut writer, &values(0..5)).unwrap();
+        let writer = Writer::open(&topic, 0, options).unwrap();
+        append(&writer, &values(0..5)).unwrap();
         until_failure.store(failing_write, Ordering::Relaxed);
-        let error = append(&mut writer, &values(5..40)).unwrap_err();
+        let error = append(&writer, &values(5..40)).unwrap_err();
         assert_eq!((error.code(), error.is_retryable()), ("journal-io", true));
         assert_eq!(watermarks(&topic, 0).unwrap(), (0, 5));
         until_failure.store(usize::MAX, Ordering::Relaxed);
         // Shorter than what failed, so that anything left of it would stand behind.
-        assert_eq!(append(&mut writer, &values(5..7)).unwrap(), 5..7);
-        writer.close();
+        assert_eq!(append(&writer, &values(5..7)).unwrap(), 5..7);
+        writer.close().unwrap();
         fs::remove_file(topic.partition_directory(0).join("synced")).unwrap();
         assert_eq!(read_values(&topic).unwrap(), values(0..7));
     }
@@ -162,14 +166,14 @@ fn an_end_that_cannot_be_published_is_published_by_the_next_holder() {
             Ok(())
         })
     };
-    let mut writer = Writer::open(&topic, 0, with_disk(disk)).unwrap();
-    append(&mut writer, &values(0..5)).unwrap();
+    let writer = Writer::open(&topic, 0, with_disk(disk)).unwrap();
+    append(&writer, &values(0..5)).unwrap();
     synced.store(false, Ordering::Relaxed);
     is_failing.store(true, Ordering::Relaxed);
-    assert_eq!(append(&mut writer, &values(5..9)).unwrap_err().code(), "journal-io");
-    assert_eq!(append(&mut writer, &values(5..9)).unwrap_err().code(), "journal-writer-stopped");
+    assert_eq!(append(&writer, &values(5..9)).unwrap_err().code(), "journal-io");
+    assert_eq!(append(&writer, &values(5..9)).unwrap_err().code(), "journal-writer-stopped");
     assert_eq!(watermarks(&topic, 0).unwrap(), (0, 5));
-    writer.close();
+    drop(writer);
     assert_eq!(watermarks(&topic, 0).unwrap(), (0, 9));
     assert_eq!(read_values(&topic).unwrap(), values(0..9));
 }
@@ -190,7 +194,7 @@ fn a_writer_never_takes_a_recovering_reader_for_a_writer() {
                 });
             }
             start.wait();
-            append(&mut Writer::open(&topic, 0, small()).unwrap(), &values(round..round + 1)).unwrap();
+            append(&Writer::open(&topic, 0, small()).unwrap(), &values(round..round + 1)).unwrap();
         });
     }
     assert_eq!(read_values(&topic).unwrap(), values(0..40));
@@ -212,9 +216,9 @@ fn kill_at_every_point(directory: &Path, copies: &Path) -> Vec<(std::path::PathB
             Ok(())
         })
     };
-    let mut writer = Writer::open(&topic, 0, WriterOptions { disk, ..small() }).unwrap();
+    let writer = Writer::open(&topic, 0, WriterOptions { disk, ..small() }).unwrap();
     for first in (0..45).step_by(9) {
-        append(&mut writer, &values(first..first + 9)).unwrap();
+        append(&writer, &values(first..first + 9)).unwrap();
         acknowledged.store(first as usize + 9, Ordering::Relaxed);
     }
     made.lock().unwrap().clone()
@@ -229,11 +233,11 @@ fn a_kill_at_any_point_loses_nothing_acknowledged_and_invents_nothing() {
         let topic = Topic::open(&directory, TOPIC).unwrap();
         // A consumer in another process may come first, or the next writer.
         let (_, seen) = watermarks(&topic, 0).unwrap();
-        let mut writer = Writer::open(&topic, 0, small()).unwrap();
+        let writer = Writer::open(&topic, 0, small()).unwrap();
         let next = writer.next_offset();
         assert_eq!(seen, next);
         assert!((acknowledged..=acknowledged + 9).contains(&next), "{acknowledged} {next}");
-        append(&mut writer, &values(next..next + 9)).unwrap();
+        append(&writer, &values(next..next + 9)).unwrap();
         assert_eq!(read_values(&topic).unwrap(), values(0..next + 9));
     }
 }
@@ -243,11 +247,11 @@ fn a_missing_or_foreign_segment_is_damage() {
     let home = tempdir().unwrap();
     let directory = home.path().join("journal");
     let topic = Topic::create(&directory, TOPIC, 1).unwrap();
-    let mut writer = Writer::open(&topic, 0, small()).unwrap();
+    let writer = Writer::open(&topic, 0, small()).unwrap();
     for first in (0..90).step_by(9) {
-        append(&mut writer, &values(first..first + 9)).unwrap();
+        append(&writer, &values(first..first + 9)).unwrap();
     }
-    writer.close();
+    writer.close().unwrap();
     let bases = list_segments(&topic.partition_directory(0)).unwrap();
     let last = bases.len() - 1;
     type Harm = Box<dyn Fn(&Path)>;
@@ -276,7 +280,7 @@ fn a_missing_or_foreign_segment_is_damage() {
                     continue;
                 }
             }
-            let found = Writer::open(&topic, 0, small()).map(Writer::close).and_then(|()| read_values(&topic));
+            let found = Writer::open(&topic, 0, small()).and_then(Writer::close).and_then(|()| read_values(&topic));
             assert_eq!(found.unwrap_err().code(), "journal-damaged", "{index} {has_mark}");
         }
     }

@@ -1,5 +1,6 @@
 //! Tests of the journal: what it promises when nothing goes wrong, and what all the others share.
 
+mod acks;
 mod basics;
 mod faults;
 mod processes;
@@ -8,6 +9,8 @@ mod properties;
 use std::fmt::{self, Debug, Formatter};
 use std::fs::{self, File};
 use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -19,7 +22,7 @@ type Read = (u64, i64, Option<Vec<u8>>, Vec<u8>);
 const TOPIC: &str = "eeg.raw";
 
 fn small() -> WriterOptions {
-    WriterOptions { segment_bytes: 400, frame_bytes: 150, ..WriterOptions::default() }
+    WriterOptions { segment_bytes: 400, room_bytes: 256, frame_bytes: 150, ..WriterOptions::default() }
 }
 
 fn with_disk(disk: Arc<dyn Disk>) -> WriterOptions {
@@ -31,7 +34,7 @@ fn values(offsets: std::ops::Range<u64>) -> Vec<Vec<u8>> {
     offsets.map(|offset| format!("{offset}:{}", "x".repeat((offset % 37) as usize)).into_bytes()).collect()
 }
 
-fn append(writer: &mut Writer, values: &[Vec<u8>]) -> Result<std::ops::Range<u64>> {
+fn append(writer: &Writer, values: &[Vec<u8>]) -> Result<std::ops::Range<u64>> {
     writer.append(values.iter().map(Vec::as_slice), 7)
 }
 
@@ -71,10 +74,17 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+fn flip(path: &Path, position: u64, bit: u8) {
+    let file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, position).unwrap();
+    file.write_all_at(&[byte[0] ^ (1 << bit)], position).unwrap();
+}
+
 /// What a disk is about to do, or has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Point {
-    Write { position: u64 },
+    Write { position: u64, bytes: usize },
     Written,
     Sync,
     Synced,
@@ -82,16 +92,26 @@ enum Point {
 
 type Script = Box<dyn FnMut(Point) -> io::Result<()> + Send>;
 
+type SyncScript = Box<dyn Fn() -> io::Result<()> + Send + Sync>;
+
 /// The real disk, with a script that looks in or makes it fail; a failing write leaves half of its bytes.
-struct ScriptedDisk(Mutex<Script>);
+struct ScriptedDisk {
+    script: Mutex<Script>,
+    /// Runs before each sync, with nothing locked.
+    before_sync: SyncScript,
+}
 
 impl ScriptedDisk {
     fn new(script: impl FnMut(Point) -> io::Result<()> + Send + 'static) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Box::new(script))))
+        Arc::new(Self { script: Mutex::new(Box::new(script)), before_sync: Box::new(|| Ok(())) })
+    }
+
+    fn gated(gate: impl Fn() -> io::Result<()> + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { script: Mutex::new(Box::new(|_| Ok(()))), before_sync: Box::new(gate) })
     }
 
     fn at(&self, point: Point) -> io::Result<()> {
-        (self.0.lock().unwrap())(point)
+        (self.script.lock().unwrap())(point)
     }
 }
 
@@ -103,7 +123,7 @@ impl Debug for ScriptedDisk {
 
 impl Disk for ScriptedDisk {
     fn write_at(&self, file: &File, bytes: &[u8], position: u64) -> io::Result<()> {
-        if let Err(error) = self.at(Point::Write { position }) {
+        if let Err(error) = self.at(Point::Write { position, bytes: bytes.len() }) {
             LocalDisk.write_at(file, &bytes[..bytes.len() / 2], position)?;
             return Err(error);
         }
@@ -112,14 +132,20 @@ impl Disk for ScriptedDisk {
     }
 
     fn sync_data(&self, file: &File) -> io::Result<()> {
+        (self.before_sync)()?;
         self.at(Point::Sync)?;
         LocalDisk.sync_data(file)?;
         self.at(Point::Synced)
     }
 
     fn sync_all(&self, file: &File) -> io::Result<()> {
+        (self.before_sync)()?;
         self.at(Point::Sync)?;
         LocalDisk.sync_all(file)?;
         self.at(Point::Synced)
+    }
+
+    fn allocate(&self, file: &File, room: Range<u64>) -> io::Result<()> {
+        LocalDisk.allocate(file, room)
     }
 }

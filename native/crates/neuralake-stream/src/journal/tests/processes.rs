@@ -20,11 +20,11 @@ fn child_writer() {
     let Some(directory) = std::env::var_os(DIRECTORY) else { return };
     let topic = Topic::create(Path::new(&directory), TOPIC, 1).unwrap();
     let options = WriterOptions { segment_bytes: 20_000, frame_bytes: 2_000, ..WriterOptions::default() };
-    let mut writer = Writer::open(&topic, 0, options).unwrap();
+    let writer = Writer::open(&topic, 0, options).unwrap();
     loop {
         let next = writer.next_offset();
         println!("\n{ACKNOWLEDGED}{next}");
-        append(&mut writer, &values(next..next + 1 + next % 200)).unwrap();
+        append(&writer, &values(next..next + 1 + next % 200)).unwrap();
     }
 }
 
@@ -108,7 +108,7 @@ fn killed_writers_lose_nothing_acknowledged_and_readers_keep_what_they_saw() {
         last = other.kill(last);
         // The next holder is a consumer in one round and a writer in the other.
         if round % 2 == 0 {
-            Writer::open(&topic, 0, small()).unwrap().close();
+            Writer::open(&topic, 0, small()).unwrap().close().unwrap();
         }
         let (first, next) = watermarks(&topic, 0).unwrap();
         assert_eq!(first, 0);

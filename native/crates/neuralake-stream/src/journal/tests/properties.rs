@@ -9,7 +9,7 @@ use tempfile::{TempDir, tempdir};
 
 use super::super::segment::list_segments;
 use super::super::{JournalError, Result, Topic, Writer, WriterOptions, watermarks};
-use super::{TOPIC, append, copy, read_from, read_values, small, values};
+use super::{TOPIC, append, copy, flip, read_from, read_values, small, values};
 
 const MARK: &str = "synced";
 
@@ -22,18 +22,23 @@ struct Log {
     mark_before_last: Vec<u8>,
 }
 
+/// The file ends where the log does.
+fn without_room() -> WriterOptions {
+    WriterOptions { room_bytes: 0, ..WriterOptions::default() }
+}
+
 const APPENDS: u64 = 4;
 const PER_APPEND: u64 = 3;
 
 fn log() -> Log {
     let home = tempdir().unwrap();
     let topic = Topic::create(&home.path().join("journal"), TOPIC, 1).unwrap();
-    let mut writer = Writer::open(&topic, 0, WriterOptions::default()).unwrap();
+    let writer = Writer::open(&topic, 0, without_room()).unwrap();
     let folder = topic.partition_directory(0);
     let (mut frames, mut mark_before_last) = (vec![0], Vec::new());
     for index in 0..APPENDS {
         mark_before_last = fs::read(folder.join(MARK)).unwrap();
-        let appended = append(&mut writer, &values(index * PER_APPEND..(index + 1) * PER_APPEND)).unwrap();
+        let appended = append(&writer, &values(index * PER_APPEND..(index + 1) * PER_APPEND)).unwrap();
         assert_eq!(appended.end, (index + 1) * PER_APPEND);
         frames.push(segment(&folder).metadata().unwrap().len());
     }
@@ -58,15 +63,8 @@ impl Log {
 
 /// Open for writing, as the next lock holder, then read all.
 fn recover_and_read(topic: &Topic) -> Result<Vec<Vec<u8>>> {
-    Writer::open(topic, 0, small())?.close();
+    Writer::open(topic, 0, small())?.close()?;
     read_values(topic)
-}
-
-fn flip(path: &Path, position: u64, bit: u8) {
-    let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, position).unwrap();
-    file.write_all_at(&[byte[0] ^ (1 << bit)], position).unwrap();
 }
 
 #[test]
@@ -131,12 +129,12 @@ fn a_synced_tail_is_never_cut() {
 fn a_frame_copied_into_a_message_is_no_frame() {
     let home = tempdir().unwrap();
     let topic = Topic::create(home.path(), TOPIC, 1).unwrap();
-    let mut writer = Writer::open(&topic, 0, WriterOptions::default()).unwrap();
-    append(&mut writer, &values(0..5)).unwrap();
+    let writer = Writer::open(&topic, 0, WriterOptions::default()).unwrap();
+    append(&writer, &values(0..5)).unwrap();
     let folder = topic.partition_directory(0);
     let bytes = fs::read(segment(&folder)).unwrap();
-    append(&mut writer, &[bytes.clone(), bytes.clone()]).unwrap();
-    writer.close();
+    append(&writer, &[bytes.clone(), bytes.clone()]).unwrap();
+    writer.close().unwrap();
     fs::remove_file(folder.join(MARK)).unwrap();
     let file = OpenOptions::new().write(true).open(segment(&folder)).unwrap();
     file.set_len(segment(&folder).metadata().unwrap().len() - 1).unwrap();
@@ -164,11 +162,11 @@ proptest! {
         let mut expected = Vec::new();
         for (batch, is_reopened) in batches {
             if is_reopened {
-                writer.close();
+                writer.close().unwrap();
                 writer = Writer::open(&topic, 0, options.clone()).unwrap();
             }
             let first = expected.len() as u64;
-            prop_assert_eq!(append(&mut writer, &batch).unwrap(), first..first + batch.len() as u64);
+            prop_assert_eq!(append(&writer, &batch).unwrap(), first..first + batch.len() as u64);
             expected.extend(batch);
         }
         let found = read_from(&topic, 0, max_messages, max_bytes).unwrap();
@@ -228,12 +226,12 @@ proptest! {
         let home = tempdir().unwrap();
         let topic = Topic::create(home.path(), TOPIC, 1).unwrap();
         let folder = topic.partition_directory(0);
-        let mut writer = Writer::open(&topic, 0, WriterOptions::default()).unwrap();
-        append(&mut writer, &values(0..5)).unwrap();
+        let writer = Writer::open(&topic, 0, without_room()).unwrap();
+        append(&writer, &values(0..5)).unwrap();
         let mark = fs::read(folder.join(MARK)).unwrap();
         let start = segment(&folder).metadata().unwrap().len();
-        append(&mut writer, &vec![vec![b'y'; 300]; 13]).unwrap();
-        writer.close();
+        append(&writer, &vec![vec![b'y'; 300]; 13]).unwrap();
+        writer.close().unwrap();
         let file = OpenOptions::new().write(true).open(segment(&folder)).unwrap();
         for (index, _) in holes.iter().enumerate().filter(|(_, is_hole)| **is_hole) {
             file.write_all_at(&[0; 500], start + index as u64 * 500).unwrap();
