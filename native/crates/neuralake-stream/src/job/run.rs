@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::{ScopedJoinHandle, scope};
 use std::time::{Duration, Instant};
 
@@ -147,10 +147,10 @@ impl Control<'_> {
         let Some(flush) = flush else { return Ok(()) };
         self.level.under_way_bytes.fetch_add(flush.bytes, Ordering::SeqCst);
         self.in_flight += 1;
-        match self.flushes.try_send(flush) {
+        match self.flushes.send(flush) {
             Ok(()) => Ok(()),
-            // It has ended; its last answer says why.
-            Err(TrySendError::Disconnected(_) | TrySendError::Full(_)) => self.wait_answer(),
+            // The committer has ended; its last answer says why.
+            Err(_) => self.wait_answer(),
         }
     }
 
