@@ -7,10 +7,12 @@ try:
     from neuralake_kernel._native import (
         Job,
         JournalWriter,
+        Publication,
         journal_create_topic,
         journal_describe,
         journal_read,
         probe_store,
+        signal_columns,
     )
 except ModuleNotFoundError as error:
     if error.name != "neuralake_kernel._native":
@@ -26,8 +28,10 @@ except ModuleNotFoundError as error:
 __all__ = [
     "Job",
     "JournalWriter",
+    "Publication",
     "journal_create_topic",
     "journal_describe",
     "journal_read",
     "probe_store",
+    "signal_columns",
 ]

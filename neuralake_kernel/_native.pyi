@@ -6,10 +6,12 @@ from typing import Protocol, final
 __all__ = [
     "Job",
     "JournalWriter",
+    "Publication",
     "journal_create_topic",
     "journal_describe",
     "journal_read",
     "probe_store",
+    "signal_columns",
 ]
 
 class _ArrowArray(Protocol):
@@ -45,9 +47,32 @@ class JournalWriter:
     def __enter__(self) -> JournalWriter: ...
     def __exit__(self, *_args: object) -> None: ...
 
+@final
+class Publication:
+    """One recording on its way into the signal tables."""
+
+    def __new__(cls, store: str, kill_plan: str | PathLike[str] | None = None) -> Publication: ...
+    @staticmethod
+    def new_id() -> str: ...
+    def is_published(self, content_hash: str) -> bool: ...
+    def push(
+        self,
+        samples: _ArrowArray,
+        *,
+        stream_id: str,
+        channels: int,
+        rate_hz: float,
+        sample_start: int,
+        start_us: int | None,
+        block_samples: int,
+        tile_samples: int,
+    ) -> None: ...
+    def publish(self, content_hash: str, tables: dict[str, _ArrowArray], deadline_s: int) -> bool: ...
+
 def journal_create_topic(directory: str | PathLike[str], topic: str, partitions: int) -> str: ...
 def journal_describe(directory: str | PathLike[str], topic: str) -> tuple[str, list[tuple[int, int, int]]]: ...
 def journal_read(
     directory: str | PathLike[str], topic: str, partition: int, from_offset: int, max_messages: int
 ) -> _ArrowArray: ...
 def probe_store(spec: str) -> None: ...
+def signal_columns(table: str) -> _ArrowArray: ...

@@ -6,7 +6,7 @@ belong to the supervisor and not to any kernel.
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -14,11 +14,29 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from neuralake_kernel.catalog import Catalog, VerifyReport, declaration_of, verify_table
 from neuralake_kernel.errors import SourceError, UsageError
-from neuralake_kernel.ingest import IngestPolicy, JobHandle, JobSpec, probe_store, start_job
-from neuralake_kernel.query import ColdSql, HotSql, QueryPolicy, Result, scan
+from neuralake_kernel.ingest import (
+    AddReport,
+    IngestPolicy,
+    JobHandle,
+    JobSpec,
+    add_recording,
+    probe_store,
+    start_job,
+)
+from neuralake_kernel.query import (
+    ColdSql,
+    HotSql,
+    QueryPolicy,
+    RecordingList,
+    Result,
+    SampleFiles,
+    StoredRecording,
+    scan,
+)
 from neuralake_kernel.settings import Settings
 from neuralake_kernel.source import Recording, ReplayHandle, create_topic, read, replay, topic_incarnation
 from neuralake_kernel.stack import BrokerSpec, RestartPolicy, Stack, StoreSpec
+from neuralake_kernel.terminal import Terminal
 from neuralake_kernel.view import RateHistory, Snapshot, build_snapshot, read_reports
 
 if TYPE_CHECKING:
@@ -30,6 +48,7 @@ __all__ = ["TableReader", "Workbench", "open"]
 
 HOME_FORMAT = 1
 _ENGINES = ("hot", "cold")
+_LONG_ADD_S = 2.0
 
 
 def open(  # noqa: A001 - nl.open reads as it should
@@ -125,6 +144,7 @@ class Workbench:
         self._lock = Lock()
         self._catalog: Catalog | None = None
         self._cold: ColdSql | None = None
+        self._samples = SampleFiles()
 
     @property
     def store(self) -> StoreSpec:
@@ -241,6 +261,70 @@ class Workbench:
             **options,
         )
 
+    def add(
+        self,
+        recording: Recording | str | Path,
+        *,
+        origin: str | None = None,
+        licence: str | None = None,
+        progress: Callable[[AddReport], None] | None = None,
+        faults: Path | None = None,
+    ) -> StoredRecording:
+        """Put a recording straight into the lake, published in one commit.
+
+        Adding the same content again gives what is published already. A failure or an interrupt publishes nothing.
+
+        Parameters
+        ----------
+        recording
+            What to add, or the path of its file.
+        origin, licence
+            Where it came from and what may be done with it; kept beside it.
+        progress
+            Called after each piece; without it a long ``add`` shows a line of its own.
+        faults
+            Plan of deaths for fault tests.
+
+        Returns
+        -------
+        StoredRecording
+            The recording as the lake holds it.
+
+        Raises
+        ------
+        SourceError
+            The file cannot be read, or changed meanwhile.
+        StackError
+            The store does not answer or fails the probe.
+        CommitError
+            A table cannot be written.
+        """
+        given = recording if isinstance(recording, Recording) else read(recording)
+        probe_store(self.store)
+        content_hash = add_recording(
+            self.store,
+            given,
+            origin=origin,
+            licence=licence,
+            progress=progress or _AddLine(),
+            faults=faults,
+        )
+        return self.recording(content_hash)
+
+    def recordings(self) -> RecordingList:
+        """List the published recordings."""
+        return RecordingList(self.catalog.snapshots, self._samples)
+
+    def recording(self, name: str) -> StoredRecording:
+        """Give one published recording by name or id.
+
+        Raises
+        ------
+        CatalogError
+            ``recording-unknown``, with the nearest names in the hint.
+        """
+        return self.recordings().find(name)
+
     def table(self, table: str | type) -> TableReader:
         """Read a table: ``lab.table(X).lazy()``.
 
@@ -353,6 +437,23 @@ class Workbench:
             if self._cold is None:
                 self._cold = ColdSql(catalog, url=spark.url, token=spark.token)
             return self._cold
+
+
+class _AddLine:
+    """Tells how far a long ``add`` has come, by tenths; a short one says nothing."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._terminal = Terminal()
+
+    def __call__(self, report: AddReport) -> None:
+        """Show one report."""
+        if time.monotonic() - self._began < _LONG_ADD_S:
+            return
+        percent = 100 * report.samples // max(report.samples_total, 1)
+        self._terminal.show(f"adding {report.name}: {percent} %", step=f"{percent // 10}")
+        if report.samples == report.samples_total:
+            self._terminal.clear()
 
 
 def _make_topic(broker: BrokerSpec, topic: str) -> None:

@@ -1,13 +1,14 @@
 """One table as the catalog shows it: what the code declares beside what the Delta log says."""
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from neuralake_kernel.catalog import html
 from neuralake_kernel.catalog.declaration import QUARANTINE_SUFFIX, TableDeclaration
 from neuralake_kernel.catalog.figures import bytes_text, count_text, time_text
+from neuralake_kernel.catalog.signal_tables import COLUMN_TEXTS, TABLE_TEXTS
 from neuralake_kernel.catalog.snapshot import Snapshots
 from neuralake_kernel.contract import is_identity_column
 from neuralake_kernel.errors import CatalogError
@@ -176,7 +177,7 @@ def read_entry(snapshots: Snapshots, name: str, declaration: TableDeclaration | 
         "uri": snapshots.store.table_uri(name),
         "columns": () if declaration is None else _declared_columns(declaration),
         "topic": None if declaration is None else declaration.topic,
-        "description": "" if declaration is None else declaration.description,
+        "description": TABLE_TEXTS.get(name, "") if declaration is None else declaration.description,
         "contract_id": None if declaration is None else declaration.contract.id,
     }
     try:
@@ -186,7 +187,7 @@ def read_entry(snapshots: Snapshots, name: str, declaration: TableDeclaration | 
             return CatalogEntry(name, "declared", **said)
         return CatalogEntry(name, "unreadable", problem=error.message, **said)
     if declaration is None:
-        said["columns"] = _stored_columns(table)
+        said["columns"] = _stored_columns(table, COLUMN_TEXTS if name in TABLE_TEXTS else {})
     return CatalogEntry(name, "stored", **said, **_table_facts(table), **_quarantine_facts(snapshots, name))
 
 
@@ -245,16 +246,24 @@ def _declared_columns(declaration: TableDeclaration) -> tuple[ColumnEntry, ...]:
     )
 
 
-def _stored_columns(table: "DeltaTable") -> tuple[ColumnEntry, ...]:
+def _stored_columns(table: "DeltaTable", texts: Mapping[str, str]) -> tuple[ColumnEntry, ...]:
     fields: Iterable[Any] = table.schema().fields
     return tuple(
-        ColumnEntry(name=field.name, type=_delta_type(field.type), nullable=field.nullable)
+        ColumnEntry(
+            name=field.name,
+            type=_delta_type(field.type),
+            nullable=field.nullable,
+            description=texts.get(field.name),
+        )
         for field in fields
         if not is_identity_column(field.name)
     )
 
 
 def _delta_type(type_: Any) -> str:  # noqa: ANN401  (deltalake has no types)
+    element = getattr(type_, "element_type", None)
+    if element is not None:
+        return f"list[{_delta_type(element)}]"
     name = str(getattr(type_, "type", type_))
     return _DELTA_TYPES.get(name, name)
 

@@ -145,6 +145,38 @@ class Snapshots:
                 self._held.popitem(last=False)
             return held
 
+    def at_least(self, name: str, version: int) -> "DeltaTable":
+        """Give a handle at or above a version; the store is asked only where none is held.
+
+        Parameters
+        ----------
+        name
+            Name of the table.
+        version
+            Lowest version that will do (≥ 0).
+
+        Returns
+        -------
+        deltalake.DeltaTable
+            The newest that is held, if it reaches so far, else the newest that the store has now.
+
+        Raises
+        ------
+        CatalogError
+            As `open_table`; ``version-not-found`` when the store's newest does not reach so far.
+        """
+        with self._lock:
+            held = [key for key in self._held if key[0] == name and key[1] >= version]
+            if held:
+                key = max(held)
+                self._held.move_to_end(key)
+                newest: DeltaTable = self._held[key]
+                return newest
+        found = self.at(name)
+        if found.version() < version:
+            raise _no_version(name, found.table_uri, version, newest=found.version())
+        return found
+
     def is_created(self, name: str) -> bool:
         """Whether the table has a first version."""
         try:

@@ -5,6 +5,7 @@ supervisor; everything inside the worker is Rust. What a job knows of its past s
 may be killed at any moment and started again.
 """
 
+from neuralake_kernel.ingest.add import AddReport, add_recording
 from neuralake_kernel.ingest.handle import JobHandle
 from neuralake_kernel.ingest.policy import FlushPolicy, IngestPolicy
 from neuralake_kernel.ingest.probe import probe_store
@@ -12,11 +13,13 @@ from neuralake_kernel.ingest.report import JobReport
 from neuralake_kernel.ingest.spec import JobSpec, start_job, worker_incarnation
 
 __all__ = [
+    "AddReport",
     "FlushPolicy",
     "IngestPolicy",
     "JobHandle",
     "JobReport",
     "JobSpec",
+    "add_recording",
     "probe_store",
     "start_job",
     "worker_incarnation",

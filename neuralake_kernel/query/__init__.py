@@ -10,7 +10,11 @@ from neuralake_kernel.query.frame import scan
 from neuralake_kernel.query.gate import AdmittedSql, admit
 from neuralake_kernel.query.hot import HotSql
 from neuralake_kernel.query.policy import QueryPolicy
+from neuralake_kernel.query.recordings import RecordingList, StoredRecording
 from neuralake_kernel.query.result import Result
+from neuralake_kernel.query.sample_files import SampleFiles
+from neuralake_kernel.query.samples import ReadPlan, SampleWindow, StoredChannel
+from neuralake_kernel.query.streams import StreamSelection
 
 __all__ = [
     "AdmittedSql",
@@ -18,7 +22,14 @@ __all__ = [
     "ColdSql",
     "HotSql",
     "QueryPolicy",
+    "ReadPlan",
+    "RecordingList",
     "Result",
+    "SampleFiles",
+    "SampleWindow",
+    "StoredChannel",
+    "StoredRecording",
+    "StreamSelection",
     "admit",
     "compare_answers",
     "scan",

@@ -17,6 +17,7 @@ from neuralake_kernel.catalog import Catalog
 from neuralake_kernel.errors import QueryError
 from neuralake_kernel.query.gate import AdmittedSql, admit
 from neuralake_kernel.query.policy import QueryPolicy, drain
+from neuralake_kernel.query.published import needed_for, published_spark
 from neuralake_kernel.query.result import Result, plain_strings
 
 if TYPE_CHECKING:
@@ -201,12 +202,17 @@ class ColdSql:
         return session
 
     def _register(self, session: Any, versions: Mapping[str, int]) -> None:  # noqa: ANN401  (see above)
-        for name, version in versions.items():
-            if self._views.get(name) == version:
-                continue
+        def stored(name: str, version: int) -> Any:  # noqa: ANN401  (see above)
             path = _hadoop_path(self._catalog.store.table_uri(name))
-            frame = session.read.format("delta").option("versionAsOf", version).load(path)
-            frame.createOrReplaceTempView(name)
+            return session.read.format("delta").option("versionAsOf", version).load(path)
+
+        for name, version in versions.items():
+            # Which rows are published may change while the table stays as it is.
+            needed = needed_for((name,))
+            if self._views.get(name) == version and not needed:
+                continue
+            owners = {owner: stored(owner, self._catalog.snapshots.at(owner).version()) for owner in needed}
+            published_spark(name, stored(name, version), owners).createOrReplaceTempView(name)
             self._views[name] = version
 
     def _interrupt(self, tag: str) -> None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from neuralake_kernel.catalog import Snapshots
 from neuralake_kernel.contract import is_identity_column
+from neuralake_kernel.query.published import published_frame
 
 if TYPE_CHECKING:
     import polars as pl
@@ -16,7 +17,8 @@ def scan(snapshots: Snapshots, table: str, *, version: int | None = None, identi
 
     A filter on a column with statistics skips files by the log, before any of them is opened (not
     above a value on floats: a NaN counts as larger than all, and statistics leave it out). The frame
-    stays at its version whatever is committed later; it fails once that version is vacuumed.
+    stays at its version whatever is committed later; it fails once that version is vacuumed. Of the
+    signal tables only rows of published recordings are seen.
 
     Parameters
     ----------
@@ -42,7 +44,7 @@ def scan(snapshots: Snapshots, table: str, *, version: int | None = None, identi
     import polars as pl
 
     held = snapshots.at(table, version)
-    frame = pl.scan_delta(held)
+    frame = published_frame(snapshots, table, pl.scan_delta(held))
     if identity:
         return frame
     shown = [field.name for field in held.schema().fields if not is_identity_column(field.name)]

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from neuralake_kernel.catalog import Catalog
 from neuralake_kernel.errors import QueryError
-from neuralake_kernel.query.gate import admit
+from neuralake_kernel.query.gate import AdmittedSql, admit
 from neuralake_kernel.query.policy import QueryPolicy, drain
+from neuralake_kernel.query.published import needed_for, published_sql
 from neuralake_kernel.query.result import Result, plain_strings
 
 if TYPE_CHECKING:
@@ -86,8 +87,11 @@ class HotSql:
         if isinstance(version, int):
             held[_only_table(admitted.tables)] = snapshots.at(_only_table(admitted.tables), version)
             admitted = admit(sql, columns_of=columns_of)
+        text, names = published_sql(admitted.text, admitted.tables, dialect="postgres")
+        registered = {names[name]: held[name] for name in admitted.tables}
+        registered |= {names[name]: held.get(name) or snapshots.at(name) for name in needed_for(admitted.tables)}
         table = drain(
-            lambda: _execute(held, admitted.text, admitted.as_probe),
+            lambda: _execute(registered, text, AdmittedSql(text, admitted.tables).as_probe),
             self._policy if policy is None else policy,
         )
         return Result(

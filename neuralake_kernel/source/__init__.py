@@ -11,6 +11,7 @@ call that needs it.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from neuralake_kernel.source.band import Band, Segment, bands, pieces
 from neuralake_kernel.source.broker import Broker
 from neuralake_kernel.source.caught_up import is_caught_up
 from neuralake_kernel.source.formats import read
@@ -19,7 +20,16 @@ from neuralake_kernel.source.reach import open_producer
 from neuralake_kernel.source.recording import Recording
 from neuralake_kernel.source.replaying import ReplayHandle, replay
 from neuralake_kernel.source.report import PartitionRange, ReplayReport
-from neuralake_kernel.source.signal import Annotation, Arrival, Channel, Gap, Quality, StartTime
+from neuralake_kernel.source.signal import (
+    Annotation,
+    Arrival,
+    Channel,
+    Gap,
+    Quality,
+    StartTime,
+    Units,
+    sample_at,
+)
 from neuralake_kernel.source.topic import create_topic, end_offsets, topic_incarnation
 
 if TYPE_CHECKING:
@@ -29,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Annotation",
     "Arrival",
+    "Band",
     "Broker",
     "Channel",
     "Gap",
@@ -40,13 +51,18 @@ __all__ = [
     "Recording",
     "ReplayHandle",
     "ReplayReport",
+    "Segment",
     "StartTime",
+    "Units",
+    "bands",
     "create_topic",
     "end_offsets",
     "is_caught_up",
     "open_producer",
+    "pieces",
     "read",
     "replay",
+    "sample_at",
     "topic_incarnation",
 ]
 

@@ -213,6 +213,36 @@ class Recording:
         first, last = self._window(start, stop, chosen)
         return self._reader.block(chosen, first, last, units)
 
+    def count(self, channel: Channel) -> int:
+        """Samples of one channel in the whole recording."""
+        return self._reader.n_samples(channel)
+
+    def stored(self, channels: Sequence[Channel], first: int, last: int, units: Units) -> NDArray[Any]:
+        """Samples ``[first, last)`` by index, of channels of one rate.
+
+        Parameters
+        ----------
+        channels
+            Of this recording.
+        first, last
+            Indices by the sample clock.
+        units
+            As in ``samples``; nothing is checked here.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (time, channel).
+        """
+        return self._reader.block(channels, first, last, units)
+
+    def time_us(self, sample_index: int, rate_hz: float) -> int | None:
+        """Time of a sample in us since the epoch, UTC; None where the start stands for no moment."""
+        if self.start.time is None or self.start.trust == "placeholder":
+            return None
+        times = self._reader.row_columns(sample_index, sample_index + 1, rate_hz)["event_time"]
+        return int(times[0])
+
     def rows(self, *, start: float = 0.0, stop: float | None = None, session: str | None = None) -> pl.DataFrame:
         """Rows of a window in the order of delivery, one per sample (EDF) or packet (OpenBCI).
 

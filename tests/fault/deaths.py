@@ -35,7 +35,9 @@ AT_ONCE = RestartPolicy(initial_s=0.05, max_s=0.2)
 
 
 def named_points(of: str = "POINTS") -> list[str]:
-    """Points as the code names them, in the order a flush passes them; ``JOURNAL_POINTS`` are the journal's."""
+    """Points as the code names them, in the order a flush passes them; ``JOURNAL_POINTS`` are
+    the journal's, ``ADD_POINTS`` those of ``lab.add``.
+    """
     listed = re.search(rf"const {of}: \[&str; \d+\] = \[(.*?)\]", FAULTS.read_text(), re.DOTALL)
     assert listed is not None
     return re.findall(r'"(\w+)"', listed[1])

@@ -8,5 +8,6 @@ pub mod contract;
 pub mod decode;
 mod error;
 pub mod position;
+pub mod signal;
 
 pub use error::CoreError;

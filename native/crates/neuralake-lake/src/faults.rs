@@ -24,6 +24,9 @@ pub const POINTS: [&str; 10] = [
 /// Those of the journal's writer, which is no part of a flush.
 pub const JOURNAL_POINTS: [&str; 1] = ["inside_journal_sync"];
 
+/// Every named point of a publication (`lab.add`), in the order it passes them.
+pub const ADD_POINTS: [&str; 3] = ["before_add_commits", "before_publication", "after_publication"];
+
 /// The one death this process is to die, if any.
 #[derive(Debug, Default)]
 pub struct Faults {

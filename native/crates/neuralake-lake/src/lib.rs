@@ -9,6 +9,7 @@ pub mod faults;
 pub mod log;
 pub mod parquet;
 pub mod quarantine;
+pub mod signal;
 pub mod store;
 pub mod table;
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StructArray};
 use arrow::datatypes::{DataType, Field, Schema};
+use bytes::Bytes;
 use delta_kernel::engine::arrow_conversion::TryIntoKernel;
 use delta_kernel::engine::arrow_data::ArrowEngineData;
 use delta_kernel::schema::{SchemaRef, StructType};
@@ -25,6 +26,7 @@ use uuid::Uuid;
 
 use crate::commit::{ConditionalPut, Outcome, jittered};
 use crate::log::{NamedFile, Provenance};
+use crate::signal::SignalFile;
 use crate::store::Store;
 use crate::{Faults, LakeError, parquet};
 
@@ -195,7 +197,7 @@ impl Table {
     /// `Encode`, or what the store says.
     pub fn stage(&self, batches: &[RecordBatch]) -> Result<DataFile, LakeError> {
         let refused = |e: KernelError| LakeError::Encode(e.to_string());
-        let mut stats = FileStatsAccumulator::new(self.context.stats_columns(), self.context.physical_data_schema());
+        let mut stats = self.statistics();
         for batch in batches {
             stats.merge(batch).map_err(refused)?;
         }
@@ -203,11 +205,35 @@ impl Table {
             .finish()
             .map_err(refused)?
             .ok_or_else(|| LakeError::Encode("a file needs at least one batch".to_owned()))?;
-        let bytes = parquet::encode(batches)?;
+        self.upload(parquet::encode(batches)?, batches.iter().map(RecordBatch::num_rows).sum(), stats)
+    }
+
+    /// Begin a file of blocks, of this table's columns.
+    ///
+    /// # Errors
+    /// `Encode` when the columns cannot be stored.
+    pub fn new_file(&self, columns: arrow::datatypes::SchemaRef) -> Result<SignalFile, LakeError> {
+        SignalFile::new(columns, self.statistics())
+    }
+
+    /// Upload a file of blocks under a fresh name. It joins the table only by a commit.
+    ///
+    /// # Errors
+    /// `Encode`, or what the store says.
+    pub fn stage_file(&self, file: SignalFile) -> Result<DataFile, LakeError> {
+        let rows = file.rows();
+        let (bytes, stats) = file.finish()?;
+        self.upload(bytes, rows, stats)
+    }
+
+    fn statistics(&self) -> FileStatsAccumulator {
+        FileStatsAccumulator::new(self.context.stats_columns(), self.context.physical_data_schema())
+    }
+
+    fn upload(&self, bytes: Bytes, rows: usize, stats: StructArray) -> Result<DataFile, LakeError> {
         let path = format!("{}.parquet", Uuid::now_v7());
         let size = bytes.len() as u64;
         self.store.put(&self.join(&path)?, bytes)?;
-        let rows = batches.iter().map(RecordBatch::num_rows).sum::<usize>();
         let rows = i64::try_from(rows).unwrap_or(i64::MAX);
         Ok(DataFile { named: NamedFile { path, size, rows, modified_ms: unix_ms() }, stats })
     }

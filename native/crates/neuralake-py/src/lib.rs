@@ -4,6 +4,7 @@ mod capsules;
 mod errors;
 mod job;
 mod journal;
+mod publication;
 mod store;
 
 use pyo3::prelude::*;
@@ -15,6 +16,8 @@ mod _native {
     use super::job::Job;
     #[pymodule_export]
     use super::journal::{JournalWriter, journal_create_topic, journal_describe, journal_read};
+    #[pymodule_export]
+    use super::publication::{Publication, signal_columns};
     #[pymodule_export]
     use super::store::probe_store;
 }

@@ -52,7 +52,7 @@ impl DurableDisk {
         };
         let directory = target.parent().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
         fs::create_dir_all(directory).map_err(failed)?;
-        let temporary = directory.join(format!(".{}.tmp", Uuid::new_v4()));
+        let temporary = waiting_place(directory).join(format!(".{}.tmp", Uuid::new_v4()));
         let named = self.write_synced(&temporary, bytes).and_then(|()| {
             let result = match mode {
                 PutMode::Create => fs::hard_link(&temporary, target),
@@ -109,6 +109,15 @@ impl DurableDisk {
             self.is_poisoned.store(true, Ordering::SeqCst);
             fault(e.to_string())
         })
+    }
+}
+
+/// Where bytes for this directory wait for their name: beside a log, not in it. To the log's reader a directory with
+/// any file in it is a table, also when a killed creation left no more than a temporary file there.
+fn waiting_place(directory: &FsPath) -> &FsPath {
+    match directory.parent() {
+        Some(table) if directory.ends_with("_delta_log") => table,
+        _ => directory,
     }
 }
 
@@ -206,6 +215,12 @@ mod tests {
     use object_store::ObjectStoreExt;
 
     use super::*;
+
+    #[test]
+    fn bytes_of_a_commit_wait_outside_the_log() {
+        assert_eq!(waiting_place(FsPath::new("/lake/t/_delta_log")), FsPath::new("/lake/t"));
+        assert_eq!(waiting_place(FsPath::new("/lake/t")), FsPath::new("/lake/t"));
+    }
 
     #[tokio::test]
     async fn a_large_object_comes_in_parts_and_stands_whole() {

@@ -1,0 +1,131 @@
+//! A Parquet file of blocks, written group by group in bounded memory.
+//!
+//! Row groups are cut by bytes, not by rows: a selective reader takes whole ones, and a second of one channel weighs
+//! 320 bytes or 60 kB. Samples are delta-packed; statistics stand on the columns readers prune by, never on samples.
+
+use ::parquet::arrow::ArrowWriter;
+use ::parquet::basic::{Compression, Encoding, ZstdLevel};
+use ::parquet::errors::ParquetError;
+use ::parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use ::parquet::schema::types::ColumnPath;
+use arrow::array::{RecordBatch, StructArray};
+use arrow::datatypes::{DataType, SchemaRef};
+use bytes::Bytes;
+use delta_kernel::KernelError;
+use delta_kernel_default_engine::stats::FileStatsAccumulator;
+
+use crate::LakeError;
+
+/// Raw bytes of a row group.
+const ROW_GROUP_BYTES: usize = 3 << 20;
+
+/// One file of `signals` under construction.
+pub struct SignalFile {
+    writer: ArrowWriter<Vec<u8>>,
+    statistics: FileStatsAccumulator,
+    group_bytes: usize,
+    rows: usize,
+}
+
+impl SignalFile {
+    /// A file of these columns.
+    ///
+    /// # Errors
+    /// `Encode` when the columns cannot be stored.
+    pub(crate) fn new(schema: SchemaRef, statistics: FileStatsAccumulator) -> Result<Self, LakeError> {
+        let properties = properties(&schema)?;
+        let writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties)).map_err(refused)?;
+        Ok(Self { writer, statistics, group_bytes: 0, rows: 0 })
+    }
+
+    /// Write blocks that weigh about `bytes`.
+    ///
+    /// # Errors
+    /// `Encode` when the writer refuses them.
+    pub fn write(&mut self, batch: &RecordBatch, bytes: usize) -> Result<(), LakeError> {
+        let rows = batch.num_rows();
+        if rows == 0 {
+            return Ok(());
+        }
+        let row_bytes = bytes.div_ceil(rows).max(1);
+        let mut first = 0;
+        while first < rows {
+            let room = ROW_GROUP_BYTES.saturating_sub(self.group_bytes).div_ceil(row_bytes).max(1);
+            let part = batch.slice(first, room.min(rows - first));
+            self.writer.write(&part).map_err(refused)?;
+            self.statistics.merge(&part).map_err(|e: KernelError| LakeError::Encode(e.to_string()))?;
+            self.group_bytes += part.num_rows() * row_bytes;
+            if self.group_bytes >= ROW_GROUP_BYTES {
+                self.writer.flush().map_err(refused)?;
+                self.group_bytes = 0;
+            }
+            first += part.num_rows();
+        }
+        self.rows += rows;
+        Ok(())
+    }
+
+    /// Encoded bytes so far.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.writer.bytes_written() + self.writer.in_progress_size()
+    }
+
+    /// Blocks so far.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// End the file: its bytes, and what the log is to say of it.
+    pub(crate) fn finish(self) -> Result<(Bytes, StructArray), LakeError> {
+        let statistics = self.statistics.finish().map_err(|e| LakeError::Encode(e.to_string()))?;
+        let statistics = statistics.ok_or_else(|| LakeError::Encode("a file without blocks".to_owned()))?;
+        Ok((Bytes::from(self.writer.into_inner().map_err(refused)?), statistics))
+    }
+}
+
+impl std::fmt::Debug for SignalFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SignalFile").field("rows", &self.rows).finish_non_exhaustive()
+    }
+}
+
+fn refused(error: ParquetError) -> LakeError {
+    LakeError::Encode(error.to_string())
+}
+
+fn properties(schema: &SchemaRef) -> Result<WriterProperties, LakeError> {
+    let level = ZstdLevel::try_new(1).map_err(refused)?;
+    let builder = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_max_row_group_row_count(None)
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_created_by("neuralake".to_owned());
+    Ok(schema
+        .fields()
+        .iter()
+        .fold(builder, |builder, field| encoding(builder, field.name(), field.data_type()))
+        .build())
+}
+
+fn encoding(builder: WriterPropertiesBuilder, name: &str, data_type: &DataType) -> WriterPropertiesBuilder {
+    let (path, number) = match data_type {
+        DataType::List(element) => {
+            let path = ColumnPath::from(vec![name.to_owned(), "list".to_owned(), element.name().clone()]);
+            (path, element.data_type())
+        }
+        other => (ColumnPath::from(name), other),
+    };
+    let builder = match data_type {
+        DataType::List(_) => builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None),
+        _ => builder,
+    };
+    match number {
+        DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Timestamp(..) => builder
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
+        DataType::Float32 | DataType::Float64 => builder.set_column_dictionary_enabled(path, false),
+        _ => builder,
+    }
+}
