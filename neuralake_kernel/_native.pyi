@@ -7,6 +7,8 @@ __all__ = [
     "Job",
     "JournalWriter",
     "Publication",
+    "contract_check",
+    "contract_judge",
     "journal_create_topic",
     "journal_describe",
     "journal_read",
@@ -16,6 +18,9 @@ __all__ = [
 
 class _ArrowArray(Protocol):
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
+
+class _ArrowStream(Protocol):
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 @final
 class Job:
@@ -69,6 +74,8 @@ class Publication:
     ) -> None: ...
     def publish(self, content_hash: str, tables: dict[str, _ArrowArray], deadline_s: int) -> bool: ...
 
+def contract_check(contract: str) -> None: ...
+def contract_judge(contract: str, rows: _ArrowStream) -> _ArrowArray: ...
 def journal_create_topic(directory: str | PathLike[str], topic: str, partitions: int) -> str: ...
 def journal_describe(directory: str | PathLike[str], topic: str) -> tuple[str, list[tuple[int, int, int]]]: ...
 def journal_read(

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from neuralake_kernel.catalog import Catalog, VerifyReport, declaration_of, verify_table
+from neuralake_kernel.contract import CheckReport, check_rows
 from neuralake_kernel.errors import SourceError, UsageError
 from neuralake_kernel.ingest import (
     AddReport,
@@ -218,6 +219,28 @@ class Workbench:
             faults=faults,
         )
         return start_job(self.home, self.stack.supervisor, spec, restart=restart)
+
+    def check(self, table: type, rows: Any) -> CheckReport:  # noqa: ANN401 - whatever Polars makes a frame of
+        """Try rows against the contract of a table, before they are sent.
+
+        Parameters
+        ----------
+        table
+            A class under ``@nl.table``.
+        rows
+            A Polars or pandas frame, an Arrow table, or a mapping of columns; columns are found by name.
+
+        Returns
+        -------
+        CheckReport
+            True when every row would reach the table; else counts by reason, and the rows at fault.
+
+        Raises
+        ------
+        CatalogError
+            The class is not declared.
+        """
+        return check_rows(declaration_of(table).contract, rows)
 
     def replay(
         self,

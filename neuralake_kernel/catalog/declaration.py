@@ -7,7 +7,7 @@ declaration; two different classes may not share a name.
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -117,6 +117,7 @@ def table(
     topic: str,
     description: str = "",
     name: str | None = None,
+    warn: Sequence[str] = (),
     registry: Registry | None = None,
 ) -> "Callable[[type[_SchemaT]], type[_SchemaT]]":
     """Declare the table of a dataframely schema.
@@ -129,6 +130,8 @@ def table(
         One line for the catalog.
     name
         Name of the table in the lake and in SQL; without it the class name in snake case.
+    warn
+        Rules whose breach is counted and keeps no row out: ``column|rule``, or the name of a rule of the schema.
     registry
         Where to record; without it the one of this process.
 
@@ -170,7 +173,7 @@ def table(
             topic=topic,
             description=description,
             schema=schema,
-            contract=compile_contract(schema),
+            contract=compile_contract(schema, warn=warn),
         )
         (DECLARATIONS if registry is None else registry).add(declaration)
         return schema

@@ -1,23 +1,28 @@
-"""What a row must be: names, types, nullability and bounds, compiled once from the declaration.
+"""What a row must be: names, types, bounds and rules of its own, compiled once from the declaration.
 
 The declaration is a dataframely schema; the contract is its frozen, portable form that the ingestor
 judges rows by. A rule the contract cannot carry is refused at declaration time, never dropped.
 """
 
+from neuralake_kernel.contract.check import CheckReport, check_rows
 from neuralake_kernel.contract.columns import (
     IDENTITY_COLUMNS,
     Column,
     ColumnType,
     Contract,
+    Rule,
     is_identity_column,
 )
 from neuralake_kernel.contract.compile import compile_contract
 
 __all__ = [
     "IDENTITY_COLUMNS",
+    "CheckReport",
     "Column",
     "ColumnType",
     "Contract",
+    "Rule",
+    "check_rows",
     "compile_contract",
     "is_identity_column",
 ]

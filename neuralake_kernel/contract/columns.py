@@ -1,12 +1,26 @@
 """The contract as a value: frozen, comparable, the same in Python, in Rust and on the wire."""
 
+import datetime as dt
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, Literal
 
-__all__ = ["IDENTITY_COLUMNS", "Column", "ColumnType", "Contract", "is_identity_column"]
+__all__ = [
+    "IDENTITY_COLUMNS",
+    "Column",
+    "ColumnType",
+    "Contract",
+    "JsonValue",
+    "Rule",
+    "epoch_value",
+    "is_identity_column",
+]
+
+JsonValue = bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"] | None
+
 
 ColumnType = Literal[
     "bool",
@@ -47,13 +61,26 @@ def is_identity_column(name: str) -> bool:
     return name.startswith("_")
 
 
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_DAY: Final = dt.timedelta(days=1)
+_MICROSECOND: Final = dt.timedelta(microseconds=1)
+
+
+def epoch_value(moment: dt.date) -> int:
+    """Microseconds since the epoch of a time (without a zone: UTC), days since the epoch of a date."""
+    if isinstance(moment, dt.datetime):
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+        return (aware - _EPOCH) // _MICROSECOND
+    return (moment - _EPOCH.date()) // _DAY
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One declared column.
 
     Bounds are numbers in the column's own scale: microseconds since the epoch (UTC) for
     ``timestamp_us``, days since the epoch for ``date``; ``None`` means unbounded. ``min`` and
-    ``max`` are inclusive.
+    ``max`` are inclusive. ``categories`` are the only texts of an enumeration.
     """
 
     name: str
@@ -63,6 +90,9 @@ class Column:
     max: int | float | None = None
     min_exclusive: int | float | None = None
     max_exclusive: int | float | None = None
+    categories: tuple[str, ...] | None = None
+    allow_nan: bool = False
+    allow_inf: bool = False
     description: str | None = field(default=None, compare=False)
     physical_unit: str | None = field(default=None, compare=False)
 
@@ -72,9 +102,10 @@ class Column:
         Returns
         -------
         dict
-            ``name``, ``type``, ``nullable`` and the four bounds, ``None`` where there is none.
+            ``name``, ``type``, ``nullable`` and the four bounds, ``None`` where there is none; ``categories``,
+            ``allow_nan`` and ``allow_inf`` where they are given.
         """
-        return {
+        value: dict[str, object] = {
             "name": self.name,
             "type": self.type,
             "nullable": self.nullable,
@@ -83,6 +114,9 @@ class Column:
             "min_exclusive": self.min_exclusive,
             "max_exclusive": self.max_exclusive,
         }
+        if self.categories is not None:
+            value["categories"] = list(self.categories)
+        return value | {name: True for name in ("allow_nan", "allow_inf") if getattr(self, name)}
 
     @property
     def bounds(self) -> str:
@@ -99,22 +133,41 @@ class Column:
         return f"{low}, {high}"
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule beyond types and bounds.
+
+    ``id`` is ``column|rule`` for one of a column, else the name of the rule; ``test`` is what a row must hold, as the
+    ingestor reads it; ``text`` is the same for people.
+    """
+
+    id: str
+    test: Mapping[str, JsonValue]
+    text: str = field(default="", compare=False)
+
+    def to_json(self) -> dict[str, object]:
+        """What rows are judged by; the text judges nothing and stays out."""
+        return {"id": self.id, "test": dict(self.test)}
+
+
 @dataclass(frozen=True)
 class Contract:
-    """The columns a row must have, with a stable id.
+    """The columns a row must have and the rules it must hold, with a stable id.
 
-    Two contracts with the same columns, types, nullability and bounds have the same id, whatever
-    their descriptions and wherever they were compiled.
+    Two contracts that judge alike by what they say have the same id, whatever their descriptions and wherever they
+    were compiled. A row that breaks a rule of ``warn`` stays, and is counted.
     """
 
     columns: tuple[Column, ...]
     version: int = 1
+    rules: tuple[Rule, ...] = ()
+    warn: tuple[str, ...] = ()
 
     @cached_property
     def id(self) -> str:
-        """First 16 hex digits of the SHA-256 of the canonical JSON of version and columns."""
+        """First 16 hex digits of the SHA-256 of the canonical JSON of what is judged."""
         canonical = json.dumps(
-            {"version": self.version, "columns": [column.to_json() for column in self.columns]},
+            self._judged(),
             sort_keys=True,
             separators=(",", ":"),
             ensure_ascii=True,
@@ -133,10 +186,17 @@ class Contract:
         Returns
         -------
         dict
-            ``id``, ``version`` and ``columns`` (see `Column.to_json`).
+            ``id``, ``version`` and ``columns`` (see `Column.to_json`); ``rules`` and ``warn`` where there are any.
         """
-        return {
-            "id": self.id,
+        return {"id": self.id, **self._judged()}
+
+    def _judged(self) -> dict[str, object]:
+        value: dict[str, object] = {
             "version": self.version,
             "columns": [column.to_json() for column in self.columns],
         }
+        if self.rules:
+            value["rules"] = [rule.to_json() for rule in self.rules]
+        if self.warn:
+            value["warn"] = list(self.warn)
+        return value

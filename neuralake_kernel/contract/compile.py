@@ -1,16 +1,20 @@
 """From a dataframely schema to a `Contract`.
 
-The contract carries types, nullability and bounds, for these are local to a message. Everything else
-dataframely can say (regular expressions, uniqueness, custom rules …) is refused by name: a rule that
-was declared and not enforced would be a lie about every row of the table.
+The contract carries every rule that looks at one row at a time. What dataframely can say beyond that
+(uniqueness, primary keys, groups, Python functions …) is refused by name: a rule that was declared and not
+enforced would be a lie about every row of the table.
 """
 
 import datetime as dt
+import json
 import math
 import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from neuralake_kernel.contract.columns import Column, ColumnType, Contract
+from neuralake_kernel import _bridge
+from neuralake_kernel.contract.columns import Column, ColumnType, Contract, Rule, epoch_value
+from neuralake_kernel.contract.rules import NotLocalError, compile_rule
 from neuralake_kernel.errors import ContractError
 
 if TYPE_CHECKING:
@@ -20,8 +24,8 @@ __all__ = ["compile_contract"]
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
-# JSON has neither NaN nor infinity, so dataframely's two float rules hold for whatever was decoded.
-_CARRIED_RULES: Final = frozenset({"nullability", "min", "max", "min_exclusive", "max_exclusive", "nan", "inf"})
+# Said by the columns themselves, in fields of their own.
+_COLUMN_RULES: Final = frozenset({"nullability", "min", "max", "min_exclusive", "max_exclusive", "nan", "inf"})
 
 _TYPES: Final[dict[str, ColumnType]] = {
     "Bool": "bool",
@@ -37,6 +41,7 @@ _TYPES: Final[dict[str, ColumnType]] = {
     "Float64": "float64",
     "Float": "float64",
     "String": "string",
+    "Enum": "string",
     "Binary": "binary",
     "Date": "date",
     "Datetime": "timestamp_us",
@@ -45,30 +50,29 @@ _TYPES: Final[dict[str, ColumnType]] = {
 # Delta has no unsigned types; the wider signed one keeps the declared range by a bound.
 _UNSIGNED_MAX: Final = {"UInt8": 2**8 - 1, "UInt16": 2**16 - 1, "UInt32": 2**32 - 1}
 
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_DAY: Final = dt.timedelta(days=1)
-_MICROSECOND: Final = dt.timedelta(microseconds=1)
 
-
-def compile_contract(schema: "type[dy.Schema]") -> Contract:
+def compile_contract(schema: "type[dy.Schema]", *, warn: Sequence[str] = ()) -> Contract:
     """Compile the contract of a dataframely schema.
 
     Parameters
     ----------
     schema
         The declaration. Columns keep the names dataframely gives them (``alias`` included).
+    warn
+        Rules (``column|rule``, or the name of a rule of the schema) whose breach is counted and keeps no row out.
 
     Returns
     -------
     Contract
         Columns in declared order. Unsigned integers go to the next wider signed type with their
-        range as bounds; ``metadata={"physical_unit": "uV"}`` becomes the column's unit.
+        range as bounds, an Enum to a text of its categories; ``metadata={"physical_unit": "uV"}``
+        becomes the column's unit.
 
     Raises
     ------
     ContractError
-        ``contract-empty``, ``contract-column-name``, ``contract-type-unsupported`` or
-        ``contract-rule-unsupported``; the message names the column and the rule.
+        ``contract-empty``, ``contract-column-name``, ``contract-type-unsupported``,
+        ``contract-rule-unsupported`` or ``contract-warn-unknown``; the message names the column and the rule.
 
     Examples
     --------
@@ -89,8 +93,11 @@ def compile_contract(schema: "type[dy.Schema]") -> Contract:
         )
     columns = tuple(_compile_column(owner, name, column) for name, column in declared.items())
     _refuse_clashes(owner, columns)
-    _refuse_rules(owner, schema)
-    return Contract(columns=columns)
+    rules = _compile_rules(owner, schema, {column.name: column for column in columns})
+    _refuse_warnings(owner, schema, warn)
+    contract = Contract(columns=columns, rules=rules, warn=tuple(sorted(set(warn))))
+    _bridge.contract_check(json.dumps(contract.to_json()))
+    return contract
 
 
 def _compile_column(owner: str, name: str, column: "dy.Column") -> Column:
@@ -118,6 +125,9 @@ def _compile_column(owner: str, name: str, column: "dy.Column") -> Column:
         name=name,
         type=type_,
         nullable=column.nullable,
+        categories=tuple(map(str, getattr(column, "categories", ()))) if declared == "Enum" else None,
+        allow_nan=bool(getattr(column, "allow_nan", False)),
+        allow_inf=bool(getattr(column, "allow_inf", False)),
         description=column.description,
         physical_unit=None if unit is None else str(unit),
         **bounds,
@@ -131,7 +141,7 @@ def _column_type(owner: str, name: str, column: "dy.Column") -> tuple[str, Colum
         raise ContractError(
             f"Cannot declare {owner}: column {name!r} is {type(column).__name__}, which tables cannot hold yet.",
             code="contract-type-unsupported",
-            hint="use Bool, Int8…Int64, UInt8…UInt32, Float32, Float64, String, Binary, Date or Datetime.",
+            hint="use Bool, Int8…Int64, UInt8…UInt32, Float32, Float64, String, Enum, Binary, Date or Datetime.",
             context={"schema": owner, "column": name, "type": type(column).__name__},
         )
     if declared == "Datetime":
@@ -152,11 +162,8 @@ def _require_utc_microseconds(owner: str, name: str, column: "dy.Column") -> Non
 
 
 def _bound_value(bound: object) -> int | float | None:
-    if isinstance(bound, dt.datetime):
-        aware = bound if bound.tzinfo else bound.replace(tzinfo=dt.UTC)
-        return (aware - _EPOCH) // _MICROSECOND
     if isinstance(bound, dt.date):
-        return (bound - _EPOCH.date()) // _DAY
+        return epoch_value(bound)
     if isinstance(bound, float) and math.isinf(bound):
         return None
     if bound is None or isinstance(bound, (int, float)):
@@ -179,19 +186,38 @@ def _refuse_clashes(owner: str, columns: tuple[Column, ...]) -> None:
             )
 
 
-def _refuse_rules(owner: str, schema: "type[dy.Schema]") -> None:
+def _compile_rules(owner: str, schema: "type[dy.Schema]", columns: Mapping[str, Column]) -> tuple[Rule, ...]:
+    rules = []
     # dataframely has no public list of its rules; this is the one that `validate` runs.
-    for rule in schema._validation_rules(with_cast=False):  # noqa: SLF001
-        column, bar, kind = rule.partition("|")
-        if bar and kind in _CARRIED_RULES:
+    for name, rule in schema._validation_rules(with_cast=False).items():  # noqa: SLF001
+        column, bar, kind = name.partition("|")
+        if bar and kind in _COLUMN_RULES:
             continue
-        where = f"rule {kind!r} of column {column!r}" if bar else f"rule {rule!r} of the schema"
-        if rule == "primary_key":
-            where = f"rule 'primary_key' of {', '.join(map(repr, schema.primary_key()))}"
-        raise ContractError(
-            f"Cannot declare {owner}: {where} cannot be enforced while streaming.",
-            code="contract-rule-unsupported",
-            hint="contracts carry types, nullability, min, max, min_exclusive and max_exclusive;"
-            " drop the rule, or check it in a query.",
-            context={"schema": owner, "column": column if bar else None, "rule": kind or rule},
-        )
+        try:
+            test = compile_rule(rule.expr, columns)
+        except NotLocalError as reason:
+            where = f"rule {kind!r} of column {column!r}" if bar else f"rule {name!r} of the schema"
+            if name == "primary_key":
+                where = f"rule 'primary_key' of {', '.join(map(repr, schema.primary_key()))}"
+            raise ContractError(
+                f"Cannot declare {owner}: {where} cannot be enforced while streaming: it uses {reason}.",
+                code="contract-rule-unsupported",
+                hint="a rule compares columns and constants of one row, with is_null, is_in, is_between,"
+                " str.contains and str.len_bytes; drop the rule, or check it in a query.",
+                context={"schema": owner, "column": column if bar else None, "rule": kind or name},
+            ) from None
+        rules.append(Rule(id=name, test=test, text=str(rule.expr)))
+    return tuple(rules)
+
+
+def _refuse_warnings(owner: str, schema: "type[dy.Schema]", warn: Sequence[str]) -> None:
+    # Without a value there is nothing to keep, and Delta holds no null in a column that is declared without.
+    known = {rule for rule in schema._validation_rules(with_cast=False) if not rule.endswith("|nullability")}  # noqa: SLF001
+    for rule in warn:
+        if rule not in known:
+            raise ContractError(
+                f"Cannot declare {owner}: warn names {rule!r}, which is no rule that a row can stay with.",
+                code="contract-warn-unknown",
+                hint=f"it has {', '.join(sorted(known)) or 'none'}.",
+                context={"schema": owner, "rule": rule},
+            )

@@ -26,7 +26,9 @@ class JobReport:
     rows
         Rows that held the contract, up to the last flush.
     dead_letters, quarantined_rows, reasons
-        Whole messages rejected; rows rejected, whole messages included; how often each rule was broken.
+        Whole messages rejected; rows rejected, whole messages included; how often each rule kept one out.
+    warnings
+        How often rows in the table broke a rule that only warns.
     buffered_rows, buffered_bytes
         Waiting for their flush.
     committed_rows, committed_messages, commits, files, bytes
@@ -57,6 +59,7 @@ class JobReport:
     dead_letters: int = 0
     quarantined_rows: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
+    warnings: Mapping[str, int] = field(default_factory=dict)
     buffered_rows: int = 0
     buffered_bytes: int = 0
     committed_rows: int = 0
@@ -96,6 +99,7 @@ class JobReport:
         value = {name: getattr(self, name) for name in self.__dataclass_fields__}
         value["positions"] = {str(part): offset for part, offset in self.positions.items()}
         value["reasons"] = dict(self.reasons)
+        value["warnings"] = dict(self.warnings)
         return value
 
     def __str__(self) -> str:
@@ -103,6 +107,8 @@ class JobReport:
         said = f"{self.job}: {self.state}, {self.committed_rows:,} rows committed in {self.commits} commits"
         if self.quarantined_rows:
             said += f", {self.quarantined_rows:,} in quarantine"
+        if self.warnings:
+            said += f", {sum(self.warnings.values()):,} warnings"
         if self.lag:
             said += f", lag {self.lag:,} messages"
         return said

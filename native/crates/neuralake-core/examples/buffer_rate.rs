@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut rates = Vec::new();
         for _ in 0..RUNS {
             let contract = Arc::new(Contract::from_json(CONTRACT)?);
-            let mut buffer = Buffer::new(contract, "t@1".to_owned(), 1 << 20, BTreeMap::new());
+            let mut buffer = Buffer::new(contract, "t@1".to_owned(), 1 << 20, BTreeMap::new())?;
             let (mut offset, mut rejects) = (0, 0);
             let start = Instant::now();
             for _ in 0..FLUSHES {

@@ -21,7 +21,7 @@ const CONTRACT: &str = r#"{"id":"c0ffee","version":1,"columns":[
 
 fn buffer() -> Buffer {
     let contract = Arc::new(Contract::from_json(CONTRACT).unwrap());
-    Buffer::new(contract, "t@1".to_owned(), 1_000, BTreeMap::from([(Partition(0), Offset(5))]))
+    Buffer::new(contract, "t@1".to_owned(), 1_000, BTreeMap::from([(Partition(0), Offset(5))])).unwrap()
 }
 
 fn push(buffer: &mut Buffer, offset: i64, value: &str) {
@@ -157,6 +157,62 @@ fn a_full_block_is_sealed_unasked_and_in_order() {
     assert_eq!((buffer.len(), buffer.bytes(), buffer.is_empty()), (0, 0, true));
 }
 
+const RULES: &str = r#"{"id":"c0ffee","version":1,"warn":["label|regex"],"columns":[
+  {"name":"start","type":"int64","nullable":false},
+  {"name":"stop","type":"int64","nullable":true},
+  {"name":"label","type":"string","nullable":true}],
+  "rules":[
+  {"id":"forward","test":{"any":[{"is_null":"start"},
+    {"compare":{"op":"lt","left":{"column":"start"},"right":{"column":"stop"}}}]}},
+  {"id":"label|regex","test":{"matches":{"column":"label","pattern":"^[a-z]+$"}}}]}"#;
+
+#[test]
+fn rules_are_asked_of_what_could_be_read_and_a_warning_keeps_its_row() {
+    let cases: [(&str, &[&str], &[&str]); 7] = [
+        (r#"{"start":1,"stop":2,"label":"a"}"#, &[], &[]),
+        (r#"{"start":1,"stop":1,"label":"A"}"#, &["forward"], &[]),
+        (r#"{"start":1,"stop":2,"label":"A"}"#, &[], &["label|regex"]),
+        // Without a stop it cannot be told.
+        (r#"{"start":1,"label":"A"}"#, &[], &["label|regex"]),
+        // A start that could not be read is no null.
+        (r#"{"start":"1","stop":2}"#, &["start|dtype"], &[]),
+        (r#"{"start":3,"start":3,"stop":2}"#, &["start|duplicate"], &[]),
+        (r#"{"stop":2,"label":4}"#, &["start|nullability", "label|dtype"], &[]),
+    ];
+    for (text, expected, warned) in cases {
+        let contract = Arc::new(Contract::from_json(RULES).unwrap());
+        let mut buffer = Buffer::new(contract, "t@1".to_owned(), 1_000, BTreeMap::new()).unwrap();
+        push(&mut buffer, 0, text);
+        let flush = buffer.take().unwrap();
+        assert_eq!(flush.row_count(), usize::from(expected.is_empty()), "{text}");
+        let found = if expected.is_empty() { Vec::new() } else { reasons(&flush.rejects, 0) };
+        assert_eq!(found, expected, "{text}");
+        assert!(flush.warnings.keys().eq(warned), "{text}: {:?}", flush.warnings);
+    }
+}
+
+#[test]
+fn a_rule_that_fits_no_column_is_a_named_error() {
+    for (rule, reason) in [
+        (r#"{"is_null":"other"}"#, "there is no column other"),
+        (r#"{"is_true":"start"}"#, "no truth value"),
+        (r#"{"is_nan":"start"}"#, "no real number"),
+        (r#"{"matches":{"column":"label","pattern":"("}}"#, "unclosed group"),
+        (r#"{"is_in":{"column":"start","values":["a"]}}"#, "no member"),
+        (r#"{"compare":{"op":"lt","left":{"column":"start"},"right":{"text":"a"}}}"#, "compares Integer with Text"),
+        (r#"{"compare":{"op":"lt","left":{"integer":1},"right":{"integer":2}}}"#, "two constants"),
+        (r#"{"all":[]}"#, "joins no tests"),
+    ] {
+        let text = RULES.replace(r#"{"matches":{"column":"label","pattern":"^[a-z]+$"}}"#, rule);
+        let said = Contract::from_json(&text).unwrap_err().to_string();
+        assert!(said.contains("label|regex") && said.contains(reason), "{said}");
+    }
+    for warn in ["start|dtype", "start|nullability", "other"] {
+        let said = Contract::from_json(&RULES.replace(r#"["label|regex"]"#, &format!("[\"{warn}\"]"))).unwrap_err();
+        assert!(said.to_string().contains("can be a warning"), "{said}");
+    }
+}
+
 /// Lines that a lax parser lets pass and a strict one refuses, beside good ones.
 const TRICKY: &[&str] = &[
     r#"{"session":"a","packet":1}"#,
@@ -183,7 +239,7 @@ fn a_message_of_tricky_lines_is_never_split() {
 #[test]
 fn a_message_of_too_many_rows_is_one_dead_letter() {
     let contract = Arc::new(Contract::from_json(CONTRACT).unwrap());
-    let mut buffer = Buffer::new(contract, "t@1".to_owned(), 8 << 20, BTreeMap::new());
+    let mut buffer = Buffer::new(contract, "t@1".to_owned(), 8 << 20, BTreeMap::new()).unwrap();
     buffer.push(&Message { partition: Partition(0), offset: Offset(5), value: "{}\n".repeat(70_000).as_bytes() }, 0);
     let flush = buffer.take().unwrap();
     assert_eq!((flush.row_count(), flush.rejects.num_rows(), flush.dead_letters), (0, 1, 1));

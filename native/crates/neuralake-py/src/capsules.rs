@@ -6,12 +6,14 @@ use std::ffi::CStr;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, StructArray, make_array};
 use arrow::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi, to_ffi};
+use arrow::ffi_stream::{ArrowArrayStreamReader, FFI_ArrowArrayStream};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
 const ARRAY: &CStr = c"arrow_array";
 const SCHEMA: &CStr = c"arrow_schema";
+const STREAM: &CStr = c"arrow_array_stream";
 
 /// A record batch for anybody who reads the Arrow C data interface (pyarrow, Polars, DuckDB …).
 #[pyclass(frozen, module = "neuralake_kernel._native")]
@@ -54,6 +56,20 @@ pub(crate) fn array_of(object: &Bound<'_, PyAny>) -> PyResult<ArrayRef> {
     let (schema, array): (Bound<'_, PyCapsule>, Bound<'_, PyCapsule>) =
         object.call_method0("__arrow_c_array__")?.extract()?;
     take(&schema, &array)
+}
+
+/// The batches behind any object with `__arrow_c_stream__`.
+#[allow(unsafe_code)] // the interface passes a pointer; its name is checked before it is believed
+pub(crate) fn batches_of(object: &Bound<'_, PyAny>) -> PyResult<ArrowArrayStreamReader> {
+    if !object.hasattr("__arrow_c_stream__")? {
+        let found = object.get_type().name()?.to_string();
+        return Err(PyTypeError::new_err(format!("found {found}, expected an object with __arrow_c_stream__")));
+    }
+    let stream: Bound<'_, PyCapsule> = object.call_method0("__arrow_c_stream__")?.extract()?;
+    let stream = stream.pointer_checked(Some(STREAM))?.cast::<FFI_ArrowArrayStream>();
+    // SAFETY: as in `take`: a valid struct of this type, moved out and left behind released.
+    let reader = unsafe { ArrowArrayStreamReader::from_raw(stream.as_ptr()) };
+    reader.map_err(|e| PyValueError::new_err(e.to_string()))
 }
 
 /// Move the array out of its capsules, as the interface has a consumer do: what is left behind is marked released.

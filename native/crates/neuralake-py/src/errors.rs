@@ -1,5 +1,6 @@
 //! Rust errors as the classes of `neuralake_kernel.errors`, with their code, hint and retryability.
 
+use neuralake_core::CoreError;
 use neuralake_lake::LakeError;
 use neuralake_stream::StreamError;
 use neuralake_stream::journal::JournalError;
@@ -27,6 +28,10 @@ fn raise(told: &Told) -> PyErr {
         };
         build().unwrap_or_else(|e| e)
     })
+}
+
+pub(crate) fn core_error(error: CoreError) -> PyErr {
+    stream_error(&StreamError::Core(error))
 }
 
 pub(crate) fn lake_error(error: &LakeError) -> PyErr {

@@ -1,6 +1,7 @@
 //! `neuralake_kernel._native`: what Python asks of Rust, in Arrow capsules, scalars, strings and handles.
 
 mod capsules;
+mod contract;
 mod errors;
 mod job;
 mod journal;
@@ -12,6 +13,8 @@ use pyo3::prelude::*;
 /// The native half of `neuralake_kernel`; imported by `_bridge` alone.
 #[pymodule]
 mod _native {
+    #[pymodule_export]
+    use super::contract::{contract_check, contract_judge};
     #[pymodule_export]
     use super::job::Job;
     #[pymodule_export]

@@ -8,10 +8,10 @@ use std::mem::take;
 use arrow::array::{ArrayRef, BooleanArray, BooleanBufferBuilder, RecordBatch};
 use arrow::compute::FilterBuilder;
 use arrow::datatypes::SchemaRef;
-use arrow::error::ArrowError;
 
 use super::identity::{IDENTITY_BYTES, Identities, Place, Source};
 use super::rejects::Rejects;
+use crate::CoreError;
 use crate::contract::{Breach, Contract, Plan};
 use crate::decode::{Cell, ColumnBuilder, judge};
 
@@ -28,6 +28,14 @@ pub(super) struct Block {
     texts: Texts,
     noted: Vec<Breach>,
     letters: Vec<DeadLetter>,
+}
+
+/// What a block leaves when it is sealed.
+pub(super) struct Sealed {
+    /// Rows that hold the contract, if there is one.
+    pub(super) rows: Option<RecordBatch>,
+    /// Rules they break and stay with.
+    pub(super) warnings: Vec<Breach>,
 }
 
 /// A whole message that cannot become rows.
@@ -126,12 +134,13 @@ impl Block {
         schema: &SchemaRef,
         source: &mut Source,
         rejects: &mut Rejects,
-    ) -> Result<Option<RecordBatch>, ArrowError> {
+    ) -> Result<Sealed, CoreError> {
         let rows = self.identities.len();
         let mut columns: Vec<ArrayRef> =
             self.columns.iter_mut().zip(&contract.columns).map(|(b, c)| b.finish(c.column_type)).collect();
-        let breaches = plan.judge(&columns, take(&mut self.noted));
-        let kept = self.reject(plan, &breaches, rejects);
+        let verdict = plan.judge(&columns, take(&mut self.noted))?;
+        let warnings = verdict.warnings;
+        let kept = self.reject(plan, &verdict.breaches, rejects);
         columns.extend(self.identities.finish());
         self.texts.clear();
         let count = match kept {
@@ -143,10 +152,10 @@ impl Block {
             }
         };
         if count == 0 {
-            return Ok(None);
+            return Ok(Sealed { rows: None, warnings });
         }
         columns.insert(contract.columns.len(), source.column(count));
-        RecordBatch::try_new(SchemaRef::clone(schema), columns).map(Some)
+        Ok(Sealed { rows: Some(RecordBatch::try_new(SchemaRef::clone(schema), columns)?), warnings })
     }
 
     /// Hand over the rows that broke a rule and the dead letters, as they came; which rows are left, `None` for all.

@@ -49,8 +49,10 @@ pub struct Flush {
     pub messages: u64,
     /// Whole messages among the rejects.
     pub dead_letters: u64,
-    /// How often each rule was broken.
+    /// How often each rule kept a row out.
     pub reasons: BTreeMap<String, u64>,
+    /// How often rows broke a rule they may stay with.
+    pub warnings: BTreeMap<String, u64>,
     /// Size of the buffer when it was taken.
     pub bytes: usize,
 }
@@ -75,6 +77,9 @@ impl Flush {
         for (reason, count) in other.reasons {
             *self.reasons.entry(reason).or_default() += count;
         }
+        for (rule, count) in other.warnings {
+            *self.warnings.entry(rule).or_default() += count;
+        }
         self.bytes += other.bytes;
         Ok(self)
     }
@@ -94,6 +99,7 @@ pub struct Buffer {
     sealed_rows: usize,
     sealed_bytes: usize,
     rejects: Rejects,
+    warnings: BTreeMap<String, u64>,
     resumed: BTreeMap<Partition, Offset>,
     spans: BTreeMap<Partition, Span>,
     messages: u64,
@@ -104,15 +110,17 @@ pub struct Buffer {
 
 impl Buffer {
     /// A buffer for one job reading `source` (`topic@incarnation`) from the given positions.
-    #[must_use]
+    ///
+    /// # Errors
+    /// `ContractInvalid` when a rule does not fit its columns.
     pub fn new(
         contract: Arc<Contract>,
         source: String,
         max_message_bytes: usize,
         positions: BTreeMap<Partition, Offset>,
-    ) -> Self {
-        Self {
-            plan: Plan::new(&contract),
+    ) -> Result<Self, CoreError> {
+        Ok(Self {
+            plan: Plan::new(&contract)?,
             schema: Self::rows_schema(&contract),
             source: Source::new(source),
             max_message_bytes,
@@ -123,12 +131,13 @@ impl Buffer {
             sealed_rows: 0,
             sealed_bytes: 0,
             rejects: Rejects::default(),
+            warnings: BTreeMap::new(),
             resumed: positions,
             spans: BTreeMap::new(),
             messages: 0,
             first_at_us: None,
             failed: None,
-        }
+        })
     }
 
     /// Schema of the rows: the declared columns, then the identity of a row.
@@ -198,7 +207,10 @@ impl Buffer {
             return Ok(());
         }
         let sealed = self.block.seal(&self.contract, &self.plan, &self.schema, &mut self.source, &mut self.rejects)?;
-        if let Some(batch) = sealed {
+        for warning in &sealed.warnings {
+            count(&mut self.warnings, self.plan.id(warning.rule));
+        }
+        if let Some(batch) = sealed.rows {
             self.sealed_rows += batch.num_rows();
             self.sealed_bytes += held_bytes(&batch, self.contract.columns.len());
             self.sealed.push(batch);
@@ -234,6 +246,7 @@ impl Buffer {
             messages: std::mem::take(&mut self.messages),
             dead_letters,
             reasons,
+            warnings: std::mem::take(&mut self.warnings),
             bytes,
         })
     }
@@ -261,6 +274,14 @@ impl Buffer {
             self.block.push_row(&self.contract, &self.plan, (place, row), cells.drain(..), text.as_bytes());
         }
         Ok(())
+    }
+}
+
+/// Count one more; a name costs an allocation the first time only.
+fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
+    match counts.get_mut(name) {
+        Some(count) => *count += 1,
+        None => drop(counts.insert(name.to_owned(), 1)),
     }
 }
 

@@ -9,6 +9,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+use super::count;
 use super::identity::{Place, Source, identity_fields};
 use crate::CoreError;
 use crate::contract::{ColumnType, Contract};
@@ -76,10 +77,7 @@ impl Rejects {
         for reason in reasons {
             self.reasons.values().append_value(reason);
             self.bytes += reason.len() + 4;
-            match self.counts.get_mut(reason) {
-                Some(count) => *count += 1,
-                None => drop(self.counts.insert(reason.to_owned(), 1)),
-            }
+            count(&mut self.counts, reason);
         }
         self.reasons.append(true);
         self.partitions.append_value(place.partition);
@@ -91,16 +89,16 @@ impl Rejects {
 
     /// Everything taken in, as one batch.
     pub(super) fn finish(&mut self, contract: &Contract, source: &mut Source) -> Result<RecordBatch, CoreError> {
-        let count = self.len();
+        let rows = self.len();
         self.bytes = 0;
         Ok(RecordBatch::try_new(
             Self::schema(),
             vec![
                 Arc::new(self.raw.finish()),
                 Arc::new(self.reasons.finish()),
-                Arc::new(StringArray::from_iter_values(std::iter::repeat_n(&contract.id, count))),
-                Arc::new(Int32Array::from(vec![contract.version; count])),
-                source.column(count),
+                Arc::new(StringArray::from_iter_values(std::iter::repeat_n(&contract.id, rows))),
+                Arc::new(Int32Array::from(vec![contract.version; rows])),
+                source.column(rows),
                 Arc::new(self.partitions.finish()),
                 Arc::new(self.offsets.finish()),
                 Arc::new(self.rows.finish()),

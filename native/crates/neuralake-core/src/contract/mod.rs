@@ -5,7 +5,13 @@
 
 mod bound;
 mod column_type;
+mod comparison;
+mod conform;
+mod pattern;
 mod plan;
+mod predicate;
+mod set;
+mod test;
 
 use std::sync::Arc;
 
@@ -14,7 +20,10 @@ use serde::Deserialize;
 
 pub use bound::{Bound, Side};
 pub use column_type::ColumnType;
-pub use plan::{Breach, CellFault, Plan};
+pub use comparison::{Comparator, Term};
+pub use plan::{Breach, CellFault, Plan, Verdict};
+pub use set::Member;
+pub use test::Test;
 
 use crate::CoreError;
 
@@ -41,12 +50,31 @@ pub struct Column {
     /// Values must lie below this one.
     #[serde(default)]
     pub max_exclusive: Option<Bound>,
+    /// The only texts a row may hold, where the type is a set of them.
+    #[serde(default)]
+    pub categories: Option<Vec<String>>,
+    /// Whether a real number may be none.
+    #[serde(default)]
+    pub allow_nan: bool,
+    /// Whether a real number may be infinite.
+    #[serde(default)]
+    pub allow_inf: bool,
     /// For people; no rule.
     #[serde(default)]
     pub description: Option<String>,
     /// Physical unit of the values, for people; no rule.
     #[serde(default)]
     pub physical_unit: Option<String>,
+}
+
+/// A rule beyond types and bounds.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// `column|rule` for one of a column, else a name of its own.
+    pub id: String,
+    /// What a row must hold; a row for which that cannot be told holds it.
+    pub test: Test,
 }
 
 /// The columns and rules of one table, under an identity that changes with them.
@@ -59,6 +87,12 @@ pub struct Contract {
     pub version: i32,
     /// Columns in the order of the table.
     pub columns: Vec<Column>,
+    /// Rules beyond those of the columns.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+    /// Ids of the rules whose breach is counted and keeps no row out.
+    #[serde(default)]
+    pub warn: Vec<String>,
 }
 
 impl Contract {
@@ -72,7 +106,7 @@ impl Contract {
         Ok(contract)
     }
 
-    /// Check what a type cannot say: names are unique and ours to use, bounds fit their column.
+    /// Check what a type cannot say: names are unique and ours to use, bounds and rules fit their columns.
     ///
     /// # Errors
     /// `ContractInvalid` naming the first column at fault.
@@ -96,8 +130,11 @@ impl Contract {
             if column.bounds().next().is_some() && !column.column_type.is_ordered_number() {
                 return Err(fault(name, "only numbers, dates and timestamps have bounds"));
             }
+            if column.categories.is_some() && column.column_type != ColumnType::String {
+                return Err(fault(name, "only texts have categories"));
+            }
         }
-        Ok(())
+        Plan::new(self).map(drop)
     }
 
     /// Arrow schema of the declared columns, without the identity of a row.
@@ -120,6 +157,11 @@ impl Column {
         ]
         .into_iter()
         .filter_map(|(side, bound)| Some((side, bound?)))
+    }
+
+    /// Whether a rule of this id is one of this column.
+    fn owns(&self, rule: &str) -> bool {
+        rule.strip_prefix(self.name.as_str()).is_some_and(|rest| rest.starts_with('|'))
     }
 }
 

@@ -1,12 +1,20 @@
 //! The rules of a contract in the order their breaches are listed, judged on whole columns.
 //!
 //! What only the source of a value can tell (its type, whether it was named twice, whether it was there) is noted while
-//! rows are decoded; every other rule looks at the finished column once. A rule says nothing about a null.
+//! rows are decoded; every other rule looks at the finished columns once. A rule that cannot be told holds, as in
+//! dataframely, and no rule is asked of a value that could not be read.
 
-use arrow::array::{Array, ArrayRef};
+use std::collections::HashMap;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use arrow::error::ArrowError;
 
 use super::bound::{Bound, Side};
-use super::{Contract, rule_id};
+use super::conform::conform;
+use super::predicate::Predicate;
+use super::set::Set;
+use super::{Column, ColumnType, Contract, rule_id};
+use crate::CoreError;
 
 /// One rule broken by one row. Sorted, breaches stand by row, and within a row in the order of the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +36,15 @@ pub enum CellFault {
     Null,
 }
 
+/// What the rules say of some rows; both lists are sorted.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Breaches that keep a row out.
+    pub breaches: Vec<Breach>,
+    /// Breaches that rows may stay with, of rows that stay.
+    pub warnings: Vec<Breach>,
+}
+
 /// A contract, compiled.
 #[derive(Debug)]
 pub struct Plan {
@@ -40,25 +57,39 @@ pub struct Plan {
 #[derive(Debug)]
 struct Check {
     rule: usize,
-    column: usize,
-    side: Side,
-    bound: Bound,
+    columns: Vec<usize>,
+    test: Tested,
+    warns: bool,
+}
+
+#[derive(Debug)]
+enum Tested {
+    Bound(Side, Bound),
+    Predicate(Predicate),
 }
 
 impl Plan {
     /// Compile the rules of a contract.
-    #[must_use]
-    pub fn new(contract: &Contract) -> Self {
+    ///
+    /// # Errors
+    /// `ContractInvalid` when a rule does not fit its columns, or one may not be a warning.
+    pub fn new(contract: &Contract) -> Result<Self, CoreError> {
         let mut plan = Self { ids: Vec::new(), first: Vec::new(), checks: Vec::new() };
         for (index, column) in contract.columns.iter().enumerate() {
-            plan.first.push(plan.ids.len());
-            plan.ids.extend(["dtype", "duplicate", "nullability"].map(|fault| rule_id(&column.name, fault)));
-            for (side, bound) in column.bounds() {
-                plan.checks.push(Check { rule: plan.ids.len(), column: index, side, bound });
-                plan.ids.push(rule_id(&column.name, side.rule()));
+            plan.add_column(contract, index, column)?;
+        }
+        for rule in contract.rules.iter().filter(|rule| !contract.columns.iter().any(|c| c.owns(&rule.id))) {
+            plan.add_declared(contract, rule)?;
+        }
+        for id in &contract.warn {
+            let found = plan.ids.iter().position(|known| known == id);
+            let mut checks = plan.checks.iter_mut().filter(|check| Some(check.rule) == found);
+            match checks.next() {
+                Some(check) if !id.ends_with("|dtype") => check.warns = true,
+                _ => return Err(invalid(contract, id, "no rule of this name can be a warning")),
             }
         }
-        plan
+        Ok(plan)
     }
 
     /// Identifier of a rule.
@@ -70,28 +101,137 @@ impl Plan {
     /// Number of the rule that a fault of a column breaks.
     #[must_use]
     pub fn fault(&self, column: usize, fault: CellFault) -> usize {
-        let within = match fault {
-            CellFault::Type => 0,
-            CellFault::Duplicate => 1,
-            CellFault::Null => 2,
-        };
-        self.first.get(column).map_or(usize::MAX, |first| first + within)
+        self.first.get(column).map_or(usize::MAX, |first| first + fault.place())
     }
 
-    /// Every breach of these columns, sorted, with those that were `noted` while the rows were decoded.
-    #[must_use]
-    pub fn judge(&self, columns: &[ArrayRef], noted: Vec<Breach>) -> Vec<Breach> {
-        let mut breaches = noted;
+    /// Judge columns in the order of the contract, with the breaches that were `noted` while rows were decoded.
+    ///
+    /// # Errors
+    /// `Batch` when the columns are not those of the contract.
+    pub fn judge(&self, columns: &[ArrayRef], noted: Vec<Breach>) -> Result<Verdict, CoreError> {
+        let unread = self.unread(&noted);
+        let mut verdict = Verdict { breaches: noted, warnings: Vec::new() };
         for check in &self.checks {
-            let Some(held) = columns.get(check.column).and_then(|column| check.bound.holds(check.side, column)) else {
+            let held = check.holds(columns)?;
+            if !held.has_false() {
                 continue;
+            }
+            let is_told = |row: &usize| {
+                held.is_valid(*row)
+                    && !held.value(*row)
+                    && !unread.get(row).is_some_and(|unread| check.columns.iter().any(|c| unread.contains(c)))
             };
-            if held.has_false() {
-                let broken = (0..held.len()).filter(|row| held.is_valid(*row) && !held.value(*row));
-                breaches.extend(broken.map(|row| Breach { row, rule: check.rule }));
+            let list = if check.warns { &mut verdict.warnings } else { &mut verdict.breaches };
+            list.extend((0..held.len()).filter(is_told).map(|row| Breach { row, rule: check.rule }));
+        }
+        verdict.breaches.sort_unstable();
+        verdict.warnings.sort_unstable();
+        let breaches = &verdict.breaches;
+        verdict.warnings.retain(|warning| breaches.binary_search_by_key(&warning.row, |breach| breach.row).is_err());
+        Ok(verdict)
+    }
+
+    /// Judge a batch that somebody else made: columns are found by name, and brought to the declared types where that
+    /// loses nothing.
+    ///
+    /// # Errors
+    /// `Batch` when Arrow refuses a column.
+    pub fn judge_batch(&self, contract: &Contract, batch: &RecordBatch) -> Result<Verdict, CoreError> {
+        let mut noted = Vec::new();
+        let mut columns = Vec::with_capacity(contract.columns.len());
+        for (index, column) in contract.columns.iter().enumerate() {
+            let found = conform(batch.column_by_name(&column.name), column, batch.num_rows())?;
+            let mut note = |row, fault| noted.push(Breach { row, rule: self.fault(index, fault) });
+            for row in 0..batch.num_rows() {
+                match found.fault(row) {
+                    Some(CellFault::Null) if column.nullable => {}
+                    Some(fault) => note(row, fault),
+                    None => {}
+                }
+            }
+            columns.push(found.values);
+        }
+        self.judge(&columns, noted)
+    }
+
+    fn add_column(&mut self, contract: &Contract, index: usize, column: &Column) -> Result<(), CoreError> {
+        self.first.push(self.ids.len());
+        let first = self.ids.len();
+        self.ids.extend(["dtype", "duplicate", "nullability"].map(|fault| rule_id(&column.name, fault)));
+        if let Some(categories) = &column.categories {
+            // What is none of the categories is not of the type.
+            let test = Tested::Predicate(Predicate::IsIn(index, Set::texts(categories.clone())));
+            self.checks.push(Check { rule: first, columns: vec![index], test, warns: false });
+        }
+        for (side, bound) in column.bounds() {
+            self.add(rule_id(&column.name, side.rule()), vec![index], Tested::Bound(side, bound));
+        }
+        if matches!(column.column_type, ColumnType::Float32 | ColumnType::Float64) {
+            for (name, is_allowed, test) in [
+                ("inf", column.allow_inf, Predicate::IsInfinite(index)),
+                ("nan", column.allow_nan, Predicate::IsNan(index)),
+            ] {
+                if !is_allowed {
+                    let test = Tested::Predicate(Predicate::Not(Box::new(test)));
+                    self.add(rule_id(&column.name, name), vec![index], test);
+                }
             }
         }
-        breaches.sort_unstable();
-        breaches
+        for rule in contract.rules.iter().filter(|rule| column.owns(&rule.id)) {
+            self.add_declared(contract, rule)?;
+        }
+        Ok(())
     }
+
+    fn add_declared(&mut self, contract: &Contract, rule: &super::Rule) -> Result<(), CoreError> {
+        if self.ids.contains(&rule.id) {
+            return Err(invalid(contract, &rule.id, "the rule is there twice"));
+        }
+        let test = rule.test.compile(contract).map_err(|reason| invalid(contract, &rule.id, &reason))?;
+        self.add(rule.id.clone(), test.columns(), Tested::Predicate(test));
+        Ok(())
+    }
+
+    fn add(&mut self, id: String, columns: Vec<usize>, test: Tested) {
+        self.checks.push(Check { rule: self.ids.len(), columns, test, warns: false });
+        self.ids.push(id);
+    }
+
+    /// Columns of each row whose value could not be read.
+    fn unread(&self, noted: &[Breach]) -> HashMap<usize, Vec<usize>> {
+        let mut unread: HashMap<usize, Vec<usize>> = HashMap::new();
+        for breach in noted {
+            let column = self.first.partition_point(|first| *first <= breach.rule).saturating_sub(1);
+            if breach.rule != self.fault(column, CellFault::Null) {
+                unread.entry(breach.row).or_default().push(column);
+            }
+        }
+        unread
+    }
+}
+
+impl CellFault {
+    fn place(self) -> usize {
+        match self {
+            Self::Type => 0,
+            Self::Duplicate => 1,
+            Self::Null => 2,
+        }
+    }
+}
+
+impl Check {
+    fn holds(&self, columns: &[ArrayRef]) -> Result<BooleanArray, ArrowError> {
+        match (&self.test, self.columns.as_slice()) {
+            (Tested::Predicate(predicate), _) => predicate.holds(columns),
+            (Tested::Bound(side, bound), [column]) => bound
+                .holds(*side, &columns[*column])
+                .ok_or_else(|| ArrowError::ComputeError("a bound of a type without order".to_owned())),
+            (Tested::Bound(..), _) => Err(ArrowError::ComputeError("a bound is of one column".to_owned())),
+        }
+    }
+}
+
+fn invalid(contract: &Contract, rule: &str, reason: &str) -> CoreError {
+    CoreError::ContractInvalid { id: contract.id.clone(), column: rule.to_owned(), reason: reason.to_owned() }
 }

@@ -89,6 +89,8 @@ pub struct Report {
     pub quarantined_rows: u64,
     /// How often each rule was broken.
     pub reasons: BTreeMap<String, u64>,
+    /// How often rows in the table broke a rule that only warns.
+    pub warnings: BTreeMap<String, u64>,
     /// Rows waiting for their flush.
     pub buffered_rows: u64,
     /// Bytes waiting for their flush.
@@ -142,6 +144,7 @@ impl Report {
             dead_letters: 0,
             quarantined_rows: 0,
             reasons: BTreeMap::new(),
+            warnings: BTreeMap::new(),
             buffered_rows: 0,
             buffered_bytes: 0,
             committed_rows: 0,

@@ -31,7 +31,7 @@ pub(super) fn run(spec: &JobSpec, shared: &Shared) -> Result<(), StreamError> {
     let (mut source, incarnation) = (opened.source, opened.incarnation);
     let begun = begin(spec, source.as_mut(), &incarnation, &faults)?;
     let lanes = source.start(&begun.positions, spec.readers.max(1))?;
-    let basins = basins(spec, &incarnation, &begun.positions, lanes.len());
+    let basins = basins(spec, &incarnation, &begun.positions, lanes.len())?;
     {
         let mut report = shared.report();
         report.epoch = begun.epoch;
@@ -62,13 +62,18 @@ pub(super) fn run(spec: &JobSpec, shared: &Shared) -> Result<(), StreamError> {
     })
 }
 
-fn basins(spec: &JobSpec, incarnation: &str, positions: &BTreeMap<Partition, Offset>, count: usize) -> Vec<Basin> {
+fn basins(
+    spec: &JobSpec,
+    incarnation: &str,
+    positions: &BTreeMap<Partition, Offset>,
+    count: usize,
+) -> Result<Vec<Basin>, StreamError> {
     let contract = Arc::new(spec.contract.clone());
     let source = format!("{}@{incarnation}", spec.topic);
     (0..count)
         .map(|_| {
             let (contract, source) = (Arc::clone(&contract), source.clone());
-            Basin::new(Buffer::new(contract, source, spec.max_message_bytes, positions.clone()))
+            Ok(Basin::new(Buffer::new(contract, source, spec.max_message_bytes, positions.clone())?))
         })
         .collect()
 }
@@ -198,6 +203,9 @@ impl Control<'_> {
         report.dead_letters += flush.dead_letters;
         for (reason, count) in &flush.reasons {
             *report.reasons.entry(reason.clone()).or_default() += count;
+        }
+        for (rule, count) in &flush.warnings {
+            *report.warnings.entry(rule.clone()).or_default() += count;
         }
     }
 
