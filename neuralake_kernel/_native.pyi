@@ -9,9 +9,15 @@ __all__ = [
     "Publication",
     "contract_check",
     "contract_judge",
+    "journal_consumers",
     "journal_create_topic",
     "journal_describe",
+    "journal_drop_consumer",
     "journal_read",
+    "journal_register",
+    "journal_retention",
+    "journal_set_retention",
+    "journal_trim",
     "probe_store",
     "signal_columns",
 ]
@@ -76,10 +82,28 @@ class Publication:
 
 def contract_check(contract: str) -> None: ...
 def contract_judge(contract: str, rows: _ArrowStream) -> _ArrowArray: ...
+def journal_consumers(
+    directory: str | PathLike[str], topic: str
+) -> list[tuple[str, int, list[tuple[int, int, int]]]]: ...
 def journal_create_topic(directory: str | PathLike[str], topic: str, partitions: int) -> str: ...
 def journal_describe(directory: str | PathLike[str], topic: str) -> tuple[str, list[tuple[int, int, int]]]: ...
+def journal_drop_consumer(directory: str | PathLike[str], topic: str, name: str) -> None: ...
 def journal_read(
     directory: str | PathLike[str], topic: str, partition: int, from_offset: int, max_messages: int
 ) -> _ArrowArray: ...
+def journal_register(
+    directory: str | PathLike[str], topic: str, name: str, positions: dict[int, int], advance: bool
+) -> None: ...
+def journal_retention(directory: str | PathLike[str], topic: str) -> tuple[bool, int | None, int | None] | None: ...
+def journal_set_retention(
+    directory: str | PathLike[str], topic: str, kept: tuple[bool, int | None, int | None] | None
+) -> None: ...
+def journal_trim(
+    directory: str | PathLike[str],
+    topic: str,
+    kept: tuple[bool, int | None, int | None],
+    is_dry: bool,
+    faults: str | PathLike[str] | None = None,
+) -> list[tuple[int, int, int, int, int]]: ...
 def probe_store(spec: str) -> None: ...
 def signal_columns(table: str) -> _ArrowArray: ...

@@ -35,7 +35,7 @@ from neuralake_kernel.query import (
     scan,
 )
 from neuralake_kernel.settings import Settings
-from neuralake_kernel.source import Recording, ReplayHandle, create_topic, read, replay, topic_incarnation
+from neuralake_kernel.source import Journal, Recording, ReplayHandle, create_topic, read, replay, topic_incarnation
 from neuralake_kernel.stack import BrokerSpec, RestartPolicy, Stack, StoreSpec
 from neuralake_kernel.terminal import Terminal
 from neuralake_kernel.view import RateHistory, Snapshot, build_snapshot, read_reports
@@ -156,6 +156,17 @@ class Workbench:
     def broker(self) -> BrokerSpec:
         """Where the topics are."""
         return self.stack.broker
+
+    @property
+    def journal(self) -> Journal:
+        """Who reads the topics of the journal, and what they keep (embedded profile).
+
+        Raises
+        ------
+        UsageError
+            ``journal-only``: the topics are Kafka's.
+        """
+        return Journal(self.broker)
 
     @property
     def catalog(self) -> Catalog:

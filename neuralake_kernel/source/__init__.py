@@ -35,6 +35,7 @@ from neuralake_kernel.source.topic import create_topic, end_offsets, topic_incar
 if TYPE_CHECKING:
     from neuralake_kernel.source.journal import JournalProducer
     from neuralake_kernel.source.kafka import KafkaProducer
+    from neuralake_kernel.source.keeping import Consumer, Journal, RetentionPolicy, TrimReport
 
 __all__ = [
     "Annotation",
@@ -42,7 +43,9 @@ __all__ = [
     "Band",
     "Broker",
     "Channel",
+    "Consumer",
     "Gap",
+    "Journal",
     "JournalProducer",
     "KafkaProducer",
     "PartitionRange",
@@ -51,8 +54,10 @@ __all__ = [
     "Recording",
     "ReplayHandle",
     "ReplayReport",
+    "RetentionPolicy",
     "Segment",
     "StartTime",
+    "TrimReport",
     "Units",
     "bands",
     "create_topic",
@@ -66,7 +71,14 @@ __all__ = [
     "topic_incarnation",
 ]
 
-_LAZY = {"JournalProducer": "journal", "KafkaProducer": "kafka"}
+_LAZY = {
+    "Consumer": "keeping",
+    "Journal": "keeping",
+    "JournalProducer": "journal",
+    "KafkaProducer": "kafka",
+    "RetentionPolicy": "keeping",
+    "TrimReport": "keeping",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -19,7 +19,20 @@ from neuralake_kernel.ingest import FlushPolicy, IngestPolicy
 from neuralake_kernel.source import open_producer
 
 ROOT = Path(__file__).resolve().parents[2]
-VERBS = ("up", "down", "status", "logs", "doctor", "install", "catalog", "query", "verify", "settings", "demo")
+VERBS = (
+    "up",
+    "down",
+    "status",
+    "logs",
+    "doctor",
+    "install",
+    "catalog",
+    "query",
+    "verify",
+    "journal",
+    "settings",
+    "demo",
+)
 
 
 @nl.table(topic="cli.packets", description="What the command is asked about.")
@@ -164,6 +177,28 @@ def test_verify_tells_by_its_exit_code(neuralake: Run, lake: Path, tmp_path: Pat
     said = neuralake("verify", "cli_packets", "--expect", str(more), "--json")
     assert (said.code, said.facts["ok"]) == (1, False)
     assert set(said.facts["counts"]) == {"missing-row", "unexpected-message"}
+
+
+def test_journal_names_consumers_and_says_what_it_will_do(neuralake: Run, lake: Path) -> None:
+    facts = neuralake("journal", "consumers", "cli.packets", "--json").facts
+    assert [(consumer["name"], consumer["positions"]) for consumer in facts["consumers"]] == [("cli_packets", {"0": 3})]
+    assert facts["retention"] is None
+    assert neuralake("journal", "retain", "cli.packets", "--committed").out == (
+        "cli.packets keeps RetentionPolicy(committed=True, bytes=None, age_s=None)\n"
+    )
+    assert "committed=True" in neuralake("journal", "consumers", "cli.packets").out
+    said = neuralake("journal", "trim", "cli.packets", "--bytes", "0")
+    assert said.out == "would delete partition 0: 0 segments, 0.0 MB, offsets 0 to 0\n"
+    assert "--yes" in said.err
+    assert neuralake("journal", "trim", "cli.packets").code == 2
+    said = neuralake("journal", "drop", "cli.packets", "cli_packets")
+    assert "would forget cli_packets: 0 messages" in said.out
+    assert len(nl.open(home=lake).journal.consumers("cli.packets")) == 1
+    assert neuralake("journal", "drop", "cli.packets", "cli_packets", "--yes", "--json").facts["dropped"]
+    assert nl.open(home=lake).journal.consumers("cli.packets") == []
+    said = neuralake("journal", "drop", "cli.packets", "cli_packets", "--yes")
+    assert (said.code, "error[journal-consumer-unknown]" in said.err) == (1, True)
+    assert neuralake("journal", "drop", "cli.packets").code == 2
 
 
 def test_settings_tell_which_won(neuralake: Run, monkeypatch: pytest.MonkeyPatch, lake: Path) -> None:

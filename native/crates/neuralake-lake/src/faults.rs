@@ -21,8 +21,8 @@ pub const POINTS: [&str; 10] = [
     "before_checkpoint",
 ];
 
-/// Those of the journal's writer, which is no part of a flush.
-pub const JOURNAL_POINTS: [&str; 1] = ["inside_journal_sync"];
+/// Those of the journal's writer and of its trimming, which are no part of a flush.
+pub const JOURNAL_POINTS: [&str; 2] = ["inside_journal_sync", "inside_journal_trim"];
 
 /// Every named point of a publication (`lab.add`), in the order it passes them.
 pub const ADD_POINTS: [&str; 3] = ["before_add_commits", "before_publication", "after_publication"];

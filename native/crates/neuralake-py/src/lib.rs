@@ -5,6 +5,7 @@ mod contract;
 mod errors;
 mod job;
 mod journal;
+mod journal_keeping;
 mod publication;
 mod store;
 
@@ -19,6 +20,11 @@ mod _native {
     use super::job::Job;
     #[pymodule_export]
     use super::journal::{JournalWriter, journal_create_topic, journal_describe, journal_read};
+    #[pymodule_export]
+    use super::journal_keeping::{
+        journal_consumers, journal_drop_consumer, journal_register, journal_retention, journal_set_retention,
+        journal_trim,
+    };
     #[pymodule_export]
     use super::publication::{Publication, signal_columns};
     #[pymodule_export]

@@ -43,6 +43,16 @@ pub enum JournalError {
         /// How many the topic has.
         partitions: u32,
     },
+    /// Nobody of that name is registered.
+    #[error("journal topic {topic:?} has no consumer {name:?}; registered: {}", listed(known))]
+    ConsumerUnknown {
+        /// The topic.
+        topic: String,
+        /// The name given.
+        name: String,
+        /// Who is registered.
+        known: Vec<String>,
+    },
     /// The topic was written by a format this build does not know.
     #[error("{} has journal format {found}, this build reads format {known}", file.display())]
     FormatUnknown {
@@ -138,6 +148,7 @@ impl JournalError {
             Self::TopicMissing { .. } => "journal-topic-missing",
             Self::PartitionsDiffer { .. } => "journal-partitions-differ",
             Self::PartitionUnknown { .. } => "journal-partition-unknown",
+            Self::ConsumerUnknown { .. } => "journal-consumer-unknown",
             Self::FormatUnknown { .. } => "journal-format-unknown",
             Self::Locked { .. } => "journal-locked",
             Self::Damaged { .. } => "journal-damaged",
@@ -158,6 +169,7 @@ impl JournalError {
             Self::TopicMissing { .. } => "create the topic first, or check the journal's folder",
             Self::PartitionsDiffer { .. } => "ask for the number it has (at least 1), or use another topic name",
             Self::PartitionUnknown { .. } => "use a partition the topic has",
+            Self::ConsumerUnknown { .. } => "use the name of one that is registered",
             Self::FormatUnknown { .. } => "use the release that wrote this journal, or a newer one",
             Self::Locked { .. } => "one writer per partition: stop the other one, or write to another partition",
             Self::Damaged { .. } => "acknowledged messages are damaged: keep the files, check the disk, restore a copy",
@@ -221,4 +233,8 @@ impl JournalError {
     pub(super) fn damaged(file: &Path, position: u64, offset: u64, found: impl Into<String>) -> Self {
         Self::Damaged { file: file.to_path_buf(), position, offset, found: found.into() }
     }
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "nobody".to_owned() } else { names.join(", ") }
 }

@@ -13,7 +13,7 @@ use super::error::{JournalError, Result};
 const RECOVERY: &str = "recovery.lock";
 const WRITER: &str = "writer.lock";
 
-/// Hold until dropped; the system drops it with the process.
+/// Held until dropped; the system drops it with the process.
 #[derive(Debug)]
 pub(super) struct Lock(File);
 
@@ -47,7 +47,15 @@ impl Lock {
 
     /// Keep the lock until the process ends, whatever becomes of its holder.
     pub(super) fn keep_until_exit(self) {
-        std::mem::forget(self.0);
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // By word, not by closing the file alone: a process that another thread is just starting holds a copy of it
+        // until it runs its own program, and the lock with it.
+        let _ = self.0.unlock();
     }
 }
 
@@ -68,4 +76,22 @@ fn open(path: &Path) -> Result<File> {
         .truncate(false)
         .open(path)
         .map_err(JournalError::io("open", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::tempdir;
+
+    use super::Lock;
+
+    #[test]
+    fn a_copy_of_the_file_in_a_starting_process_does_not_hold_a_lock_that_was_given_back() {
+        let home = tempdir().unwrap();
+        let lock = Lock::writer(home.path()).unwrap().unwrap();
+        let copy = lock.0.try_clone().unwrap();
+        assert!(Lock::writer(home.path()).unwrap().is_none());
+        drop(lock);
+        assert!(Lock::writer(home.path()).unwrap().is_some());
+        drop(copy);
+    }
 }

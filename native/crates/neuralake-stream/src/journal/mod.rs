@@ -12,10 +12,14 @@
 //!
 //! **With a second writer.** One lock holder per partition; the second gets [`JournalError::Locked`].
 //!
+//! **What is kept.** Everything, until a topic's retention or a person says otherwise ([`trim`]); never less than what a
+//! registered consumer has yet to read.
+//!
 //! Layout and reasons: `docs/adr/0050-journal-format.md` and `0051-journal-acks.md`.
 
 mod acks;
 mod background;
+mod consumers;
 mod disk;
 mod error;
 mod frame;
@@ -27,14 +31,17 @@ mod recovery;
 mod segment;
 mod tail;
 mod topic;
+mod trim;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
 pub use acks::{Acks, AtRisk};
+pub use consumers::{Consumer, advance, consumers, drop_consumer, register, retention, set_retention};
 pub use disk::{Disk, LocalDisk};
 pub use error::{JournalError, Result};
 pub use reader::{Message, Reader, watermarks};
 pub use topic::Topic;
+pub use trim::{Asked, Retention, Trimmed, trim, trim_by_retention};
 pub use writer::{MESSAGE_BYTES, Writer, WriterOptions};

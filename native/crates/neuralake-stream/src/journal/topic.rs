@@ -118,6 +118,10 @@ impl Topic {
         self.partitions
     }
 
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     pub(super) fn partition_directory(&self, partition: u32) -> PathBuf {
         self.directory.join(partition.to_string())
     }

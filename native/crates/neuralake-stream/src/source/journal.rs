@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use neuralake_core::buffer::Message;
 use neuralake_core::position::{Offset, Partition};
+use neuralake_lake::Faults;
 
 use super::{Held, Lane, Source, deal};
 use crate::StreamError;
-use crate::journal::{Reader, Topic, watermarks};
+use crate::clock::{Clock, SystemClock};
+use crate::journal::{Reader, Topic, advance, register, trim_by_retention, watermarks};
 
 /// Pause between two looks at a journal that has nothing new: short beside a flush, long beside a look.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -20,6 +22,10 @@ const TURN_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub struct JournalSource {
     topic: Topic,
+    /// The name under which it is registered, so that nothing it has yet to read is trimmed.
+    job: String,
+    /// Why its position could not be moved; told where the job listens.
+    failure: Option<StreamError>,
 }
 
 /// Reads some of its partitions.
@@ -34,8 +40,14 @@ impl JournalSource {
     ///
     /// # Errors
     /// `journal-topic-missing` and the journal's other errors.
-    pub fn open(directory: &Path, topic: &str) -> Result<Self, StreamError> {
-        Ok(Self { topic: Topic::open(directory, topic)? })
+    pub fn open(directory: &Path, topic: &str, job: &str) -> Result<Self, StreamError> {
+        Ok(Self { topic: Topic::open(directory, topic)?, job: job.to_owned(), failure: None })
+    }
+
+    fn move_on(&self, positions: &BTreeMap<Partition, Offset>) -> Result<(), StreamError> {
+        advance(&self.topic, &self.job, &plain(positions), SystemClock.now_us())?;
+        trim_by_retention(&self.topic, SystemClock.now_us(), &Faults::default())?;
+        Ok(())
     }
 
     /// Identity of the topic.
@@ -77,6 +89,7 @@ impl Source for JournalSource {
         positions: &BTreeMap<Partition, Offset>,
         lanes: usize,
     ) -> Result<Vec<Box<dyn Lane>>, StreamError> {
+        register(&self.topic, &self.job, &plain(positions), SystemClock.now_us())?;
         deal(positions.iter(), lanes)
             .into_iter()
             .map(|dealt| {
@@ -89,6 +102,14 @@ impl Source for JournalSource {
                 Ok(Box::new(JournalLane { readers, lag: 0 }) as Box<dyn Lane>)
             })
             .collect()
+    }
+
+    fn listen(&mut self) -> Result<(), StreamError> {
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
+    fn note_committed(&mut self, positions: &BTreeMap<Partition, Offset>) {
+        self.failure = self.move_on(positions).err();
     }
 }
 
@@ -116,6 +137,15 @@ impl Lane for JournalLane {
     fn lag(&self) -> u64 {
         self.lag
     }
+}
+
+fn plain(positions: &BTreeMap<Partition, Offset>) -> BTreeMap<u32, u64> {
+    positions
+        .iter()
+        .map(|(partition, offset)| {
+            (u32::try_from(partition.0).unwrap_or(u32::MAX), u64::try_from(offset.0).unwrap_or(0))
+        })
+        .collect()
 }
 
 fn offset(value: u64) -> Offset {

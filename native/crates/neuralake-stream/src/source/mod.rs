@@ -67,7 +67,8 @@ pub trait Source: Send {
         None
     }
 
-    /// Tell lag tools how far the table is; a hint that nothing of ours reads.
+    /// Tell how far the table is: to Kafka's lag tools, a hint that nothing of ours reads; to the journal, which trims
+    /// nothing above it.
     fn note_committed(&mut self, _positions: &BTreeMap<Partition, Offset>) {}
 }
 
@@ -136,7 +137,7 @@ pub struct Opened {
 pub fn open(spec: &SourceSpec, topic: &str, job: &str) -> Result<Opened, StreamError> {
     match spec {
         SourceSpec::Journal { directory } => {
-            let source = JournalSource::open(directory, topic)?;
+            let source = JournalSource::open(directory, topic, job)?;
             Ok(Opened { incarnation: source.incarnation(), source: Box::new(source) })
         }
         SourceSpec::Kafka { options, incarnation } => {

@@ -217,6 +217,7 @@ fn each_error_has_its_own_code_and_a_hint() {
         JournalError::TopicMissing { topic: topic.clone(), directory: file.clone() },
         JournalError::PartitionsDiffer { topic: topic.clone(), wanted: 1, found: 2 },
         JournalError::PartitionUnknown { topic: topic.clone(), partition: 1, partitions: 1 },
+        JournalError::ConsumerUnknown { topic: topic.clone(), name: String::new(), known: vec![] },
         JournalError::FormatUnknown { file: file.clone(), found: 2, known: 1 },
         JournalError::Locked { topic, partition: 0, holder: String::new() },
         JournalError::damaged(&file, 0, 0, ""),

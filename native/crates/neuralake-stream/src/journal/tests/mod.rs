@@ -5,6 +5,7 @@ mod basics;
 mod faults;
 mod processes;
 mod properties;
+mod trimming;
 
 use std::fmt::{self, Debug, Formatter};
 use std::fs::{self, File};
