@@ -43,7 +43,7 @@ def comment(kind: type) -> str:
 
 def generate(protocol: types.ModuleType) -> str:
     """Give the whole file."""
-    names = {"ActionName", "JobState", "OperationState", "ServiceState"}
+    names = {"ActionName", "CircuitState", "JobState", "OperationState", "ServiceState"}
     parts = [HEAD, f"export const PROTOCOL_VERSION = {protocol.PROTOCOL_VERSION};\n"]
     aliases = {getattr(protocol, name): name for name in sorted(names)}
     parts += [f"export type {name} = {typescript(kind)};\n" for kind, name in aliases.items()]

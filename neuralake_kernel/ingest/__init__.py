@@ -6,6 +6,7 @@ may be killed at any moment and started again.
 """
 
 from neuralake_kernel.ingest.add import AddReport, add_recording
+from neuralake_kernel.ingest.figures import CpuUse, Freshness, StoreOperation
 from neuralake_kernel.ingest.handle import JobHandle
 from neuralake_kernel.ingest.policy import FlushPolicy, IngestPolicy
 from neuralake_kernel.ingest.probe import probe_store
@@ -14,11 +15,14 @@ from neuralake_kernel.ingest.spec import JobSpec, start_job, worker_incarnation
 
 __all__ = [
     "AddReport",
+    "CpuUse",
     "FlushPolicy",
+    "Freshness",
     "IngestPolicy",
     "JobHandle",
     "JobReport",
     "JobSpec",
+    "StoreOperation",
     "add_recording",
     "probe_store",
     "start_job",

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from neuralake_kernel.ingest.figures import CpuUse, Freshness, StoreOperation
+
 __all__ = ["JobReport"]
 
 
@@ -23,13 +25,15 @@ class JobReport:
         Epoch the worker holds; 0 before it took one.
     offered, offered_bytes
         Messages delivered to it and their bytes.
+    decoded
+        Messages decoded into rows, up to the last flush: ``offered = decoded + dead_letters + buffered_messages``.
     rows
         Rows that held the contract, up to the last flush.
     dead_letters, quarantined_rows, reasons
         Whole messages rejected; rows rejected, whole messages included; how often each rule kept one out.
     warnings
         How often rows in the table broke a rule that only warns.
-    buffered_rows, buffered_bytes
+    buffered_messages, buffered_rows, buffered_bytes
         Waiting for their flush.
     committed_rows, committed_messages, commits, files, bytes
         In the table by this worker.
@@ -43,6 +47,14 @@ class JobReport:
         Messages known to wait in the source.
     commit_p50_ms, commit_p99_ms
         Time of a commit, its files included, in ms.
+    freshness
+        How old rows were when a commit made them visible.
+    cpu
+        What the work cost, by stage.
+    store
+        What was asked of the store, by kind of operation: ``upload``, ``read``, ``list``, ``commit``, ``delete``.
+    metrics
+        Where the same figures are as Prometheus text; empty when their port is taken.
     started_at, last_commit_at, updated_at
         Seconds since the epoch, UTC.
     error
@@ -55,11 +67,13 @@ class JobReport:
     epoch: int = 0
     offered: int = 0
     offered_bytes: int = 0
+    decoded: int = 0
     rows: int = 0
     dead_letters: int = 0
     quarantined_rows: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
     warnings: Mapping[str, int] = field(default_factory=dict)
+    buffered_messages: int = 0
     buffered_rows: int = 0
     buffered_bytes: int = 0
     committed_rows: int = 0
@@ -74,6 +88,10 @@ class JobReport:
     lag: int = 0
     commit_p50_ms: float | None = None
     commit_p99_ms: float | None = None
+    freshness: Freshness = field(default_factory=Freshness)
+    cpu: CpuUse = field(default_factory=CpuUse)
+    store: Mapping[str, StoreOperation] = field(default_factory=dict)
+    metrics: str = ""
     started_at: float | None = None
     last_commit_at: float | None = None
     updated_at: float | None = None
@@ -84,6 +102,9 @@ class JobReport:
         """Build the value from a worker's words; unknown keys of a newer worker are ignored."""
         known = {name: value[name] for name in cls.__dataclass_fields__ if name in value}
         known["positions"] = {int(part): int(offset) for part, offset in value.get("positions", {}).items()}
+        known["freshness"] = Freshness.from_json(value.get("freshness", {}))
+        known["cpu"] = CpuUse.from_json(value.get("cpu", {}))
+        known["store"] = {kind: StoreOperation.from_json(told) for kind, told in value.get("store", {}).items()}
         return cls(**known)
 
     @classmethod
@@ -100,6 +121,8 @@ class JobReport:
         value["positions"] = {str(part): offset for part, offset in self.positions.items()}
         value["reasons"] = dict(self.reasons)
         value["warnings"] = dict(self.warnings)
+        value["freshness"], value["cpu"] = self.freshness.to_json(), self.cpu.to_json()
+        value["store"] = {kind: operation.to_json() for kind, operation in self.store.items()}
         return value
 
     def __str__(self) -> str:

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from neuralake_kernel.contract import Contract
-from neuralake_kernel.errors import SourceError
+from neuralake_kernel.errors import SourceError, StackError
 from neuralake_kernel.ingest.handle import JobHandle
 from neuralake_kernel.ingest.policy import IngestPolicy
 from neuralake_kernel.ingest.probe import native_store
-from neuralake_kernel.stack import BrokerSpec, ProcessSpec, RestartPolicy, StoreSpec, Supervisor
+from neuralake_kernel.stack import BrokerSpec, ProcessSpec, RestartPolicy, StoreSpec, Supervisor, check_port, free_port
 
 __all__ = ["JobSpec", "start_job", "worker_incarnation"]
 
@@ -106,10 +106,10 @@ def start_job(home: Path, supervisor: Supervisor, spec: JobSpec, *, restart: Res
     """
     folder = home / "jobs" / spec.table
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = json.dumps(spec.to_json(), indent=2)
     path = folder / "spec.json"
     running = supervisor.find(spec.table)
     is_running = running is not None and running.is_running
+    wanted = json.dumps(spec.to_json() | {"metrics_port": _metrics_port(path, is_running=is_running)}, indent=2)
     if is_running and path.exists() and path.read_text(encoding="utf-8") == wanted:
         return JobHandle(home, supervisor, spec.table, spec.topic, spec.broker)
     if is_running:
@@ -128,6 +128,17 @@ def start_job(home: Path, supervisor: Supervisor, spec: JobSpec, *, restart: Res
         )
     )
     return JobHandle(home, supervisor, spec.table, spec.topic, spec.broker)
+
+
+def _metrics_port(path: Path, *, is_running: bool) -> int:
+    """Port of the job's metrics: the one it had, unless somebody else has taken it while the job was down."""
+    try:
+        port = int(json.loads(path.read_bytes())["metrics_port"])
+        if not is_running:
+            check_port(path.parent.name, port, setting="")
+    except (FileNotFoundError, KeyError, ValueError, StackError):
+        return free_port()
+    return port
 
 
 def worker_incarnation(spec: Mapping[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """The process of one job: ``python -m neuralake_kernel.ingest.worker SPEC``.
 
-Started by the supervisor. Runs the native job, leaves its report beside the spec five times a second, and says by its
-exit code how it ended: 0 as asked, 70 fatal, 71 fenced (both stay down), anything else a crash (started again).
+Started by the supervisor. Runs the native job, leaves its report beside the spec five times a second, serves the same
+figures as metrics, and says by its exit code how it ended: 0 as asked, 70 fatal, 71 fenced (both stay down), anything
+else a crash (started again).
 SIGTERM asks for a last flush.
 """
 
@@ -13,6 +14,7 @@ from types import FrameType
 
 from neuralake_kernel import _bridge
 from neuralake_kernel.errors import NeuralakeError
+from neuralake_kernel.ingest.report import JobReport
 from neuralake_kernel.ingest.spec import worker_incarnation, write_private
 
 EXIT_CODES = {"stopped": 0, "fatal": 70, "fenced": 71, "crashed": 1}
@@ -24,11 +26,11 @@ def main(path: Path) -> int:
     report_path = path.with_name("report.json")
     text = path.read_text(encoding="utf-8")
     spec = json.loads(text)
+    metrics_port = spec.pop("metrics_port", None)
     try:
         if spec["source"]["kind"] == "kafka":
             spec["source"]["incarnation"] = worker_incarnation(spec)
-            text = json.dumps(spec)
-        job = _bridge.Job.start(text)
+        job = _bridge.Job.start(json.dumps(spec))
     except NeuralakeError as error:
         write_private(report_path, json.dumps(_failed(spec, error)))
         sys.stderr.write(f"{error.code}: {error}\n")
@@ -39,14 +41,28 @@ def main(path: Path) -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    metrics = _serve_metrics(metrics_port, job)
     ending = None
     while ending is None:
         ending = job.wait(_REPORT_EVERY_S)
-        write_private(report_path, job.report())
+        write_private(report_path, json.dumps(json.loads(job.report()) | {"metrics": metrics}))
     error_told = json.loads(job.report())["error"]
     if error_told is not None:
         sys.stderr.write(f"{error_told['code']}: {error_told['message']}\n{error_told['hint']}\n")
     return EXIT_CODES[ending]
+
+
+def _serve_metrics(port: int | None, job: _bridge.Job) -> str:
+    """Serve the job's figures; a port that cannot be had costs the figures, never the job."""
+    if port is None:
+        return ""
+    from neuralake_kernel.ingest.metrics import serve
+
+    try:
+        return serve(port, lambda: JobReport.from_json(json.loads(job.report())))
+    except OSError as error:
+        sys.stderr.write(f"no metrics: port {port} of 127.0.0.1 cannot be had ({error})\n")
+        return ""
 
 
 def _failed(spec: dict[str, str], error: NeuralakeError) -> dict[str, object]:

@@ -11,6 +11,7 @@ from neuralake_kernel.stack.doctor import DoctorFinding, DoctorReport
 from neuralake_kernel.stack.endpoint import BrokerSpec, StoreSpec
 from neuralake_kernel.stack.install import TOOLS, StackProgress, ensure_tool
 from neuralake_kernel.stack.local_store import STORE_PROGRAMS, StoreProgram
+from neuralake_kernel.stack.record import check_port, free_port
 from neuralake_kernel.stack.spark import SparkSpec
 from neuralake_kernel.stack.spec import ProcessSpec, ProcessStatus, ReadyProbe, RestartPolicy
 from neuralake_kernel.stack.stack import Stack, StackPolicy, StackStatus
@@ -33,5 +34,7 @@ __all__ = [
     "StoreProgram",
     "StoreSpec",
     "Supervisor",
+    "check_port",
     "ensure_tool",
+    "free_port",
 ]

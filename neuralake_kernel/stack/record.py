@@ -9,14 +9,14 @@ import random
 import secrets
 import socket
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from neuralake_kernel.errors import StackError
 from neuralake_kernel.stack.state import lock_file, write_private
 
-__all__ = ["ServiceRecord", "check_port", "load_record"]
+__all__ = ["ServiceRecord", "check_port", "free_port", "load_record"]
 
 FORMAT = 1
 _PORTS = ("store", "broker", "controller", "spark")
@@ -125,16 +125,22 @@ def _cluster_id() -> str:
     return urlsafe_b64encode(bytes([number[0] & 0x7F]) + number[1:]).decode().rstrip("=")
 
 
+def free_port(besides: Collection[int] = ()) -> int:
+    """Choose a port of 127.0.0.1 that nobody listens on, other than those named."""
+    for port in random.sample(range(_FIRST_PORT, _LAST_PORT), _LAST_PORT - _FIRST_PORT):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as attempt:
+            try:
+                attempt.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in besides:
+            return port
+    message = f"Cannot find a free port of 127.0.0.1 between {_FIRST_PORT} and {_LAST_PORT}."
+    raise StackError(message, code="port-in-use", hint="Stop some of the programs that listen there.")
+
+
 def _free_ports() -> dict[str, int]:
     found: dict[str, int] = {}
-    candidates = random.sample(range(_FIRST_PORT, _LAST_PORT), 500)
     for name in _PORTS:
-        while name not in found:
-            port = candidates.pop()
-            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as attempt:
-                try:
-                    attempt.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-                found[name] = port
+        found[name] = free_port(found.values())
     return found

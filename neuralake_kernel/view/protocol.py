@@ -14,6 +14,7 @@ from typing import Final, Literal, TypedDict
 __all__ = [
     "PROTOCOL_VERSION",
     "ActionName",
+    "CircuitState",
     "Fault",
     "JobSnapshot",
     "JobState",
@@ -24,6 +25,7 @@ __all__ = [
     "ServiceState",
     "Snapshot",
     "StackAction",
+    "StoreOperation",
     "TableSnapshot",
 ]
 
@@ -32,6 +34,7 @@ PROTOCOL_VERSION: Final = 1
 ServiceState = Literal["starting", "ready", "backoff", "stopping", "stopped", "fatal", "fenced"]
 JobState = Literal["starting", "running", "paused", "backoff", "stopping", "stopped", "failed", "fenced"]
 OperationState = Literal["running", "done", "failed"]
+CircuitState = Literal["closed", "open", "half_open"]
 ActionName = Literal["up", "down", "restart"]
 
 
@@ -57,11 +60,22 @@ class ServiceSnapshot(TypedDict):
     reason: str | None
 
 
+class StoreOperation(TypedDict):
+    """Requests of one kind to the store, and what its circuit breaker does with the next."""
+
+    requests: int
+    retries: int
+    circuit: CircuitState
+    circuit_since: float | None
+    next_try_at: float | None
+
+
 class Report(TypedDict):
     """What a worker says of its job; the counters begin at the worker's own start.
 
     ``offered`` and ``lag`` count messages, ``reasons`` broken rules by rule id, ``positions`` the
-    next offset to read by partition.
+    next offset to read by partition, ``store`` requests by kind of operation. ``metrics`` is the address of the
+    same figures as Prometheus text.
     """
 
     epoch: int
@@ -71,6 +85,8 @@ class Report(TypedDict):
     dead_letters: int
     quarantined_rows: int
     reasons: dict[str, int]
+    decoded: int
+    buffered_messages: int
     buffered_rows: int
     buffered_bytes: int
     committed_rows: int
@@ -85,6 +101,10 @@ class Report(TypedDict):
     lag: int | None
     commit_p50_ms: float | None
     commit_p99_ms: float | None
+    arrival_p99_s: float | None
+    cpu_s: float | None
+    store: dict[str, StoreOperation]
+    metrics: str | None
     started_at: float | None
     last_commit_at: float | None
     updated_at: float | None

@@ -9,9 +9,9 @@ import math
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
-from neuralake_kernel.view.protocol import Fault, Report
+from neuralake_kernel.view.protocol import CircuitState, Fault, Report, StoreOperation
 
 __all__ = ["fault_of", "normalise_report", "read_reports"]
 
@@ -56,6 +56,8 @@ def normalise_report(report: Mapping[str, object]) -> Report | None:
         dead_letters=_count(report, "dead_letters"),
         quarantined_rows=_count(report, "quarantined_rows"),
         reasons=_counts(reasons),
+        decoded=_count(report, "decoded"),
+        buffered_messages=_count(report, "buffered_messages"),
         buffered_rows=_count(report, "buffered_rows"),
         buffered_bytes=_count(report, "buffered_bytes"),
         committed_rows=_count(report, "committed_rows"),
@@ -70,6 +72,10 @@ def normalise_report(report: Mapping[str, object]) -> Report | None:
         lag=_whole(report.get("lag")),
         commit_p50_ms=number(report.get("commit_p50_ms")),
         commit_p99_ms=number(report.get("commit_p99_ms")),
+        arrival_p99_s=number(_part(report, "freshness").get("arrival_p99_s")),
+        cpu_s=number(_part(report, "cpu").get("process_s")),
+        store={kind: _operation(_part(_part(report, "store"), kind)) for kind in _part(report, "store")},
+        metrics=str(report.get("metrics") or "") or None,
         started_at=seconds(report.get("started_at")),
         last_commit_at=seconds(report.get("last_commit_at")),
         updated_at=seconds(report.get("updated_at")),
@@ -114,6 +120,22 @@ def number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
+
+
+def _part(report: Mapping[str, object], name: str) -> Mapping[str, object]:
+    value = report.get(name)
+    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
+
+
+def _operation(told: Mapping[str, object]) -> StoreOperation:
+    circuit = str(told.get("circuit"))
+    return StoreOperation(
+        requests=_count(told, "requests"),
+        retries=_count(told, "retries"),
+        circuit=cast("CircuitState", circuit if circuit in get_args(CircuitState) else "closed"),
+        circuit_since=seconds(told.get("circuit_since")),
+        next_try_at=seconds(told.get("next_try_at")),
+    )
 
 
 def _whole(value: object) -> int | None:

@@ -185,7 +185,7 @@ def test_a_window_reads_only_the_row_groups_it_needs(lab: nl.Workbench, tmp_path
         )
     stored = lab.add(path)
     window = stored.samples(start=300, stop=301, channels=["EEG 3"], units="counts")
-    size = sum(file.stat().st_size for file in (lab.home / "lake" / "signals").glob("*.parquet"))
+    size = sum(file.stat().st_size for file in (lab.home / "lake" / "signals").rglob("*.parquet"))
     window.plan  # noqa: B018 - the footers are read here, once
     before = bytes_read()
     samples = window.to_numpy()

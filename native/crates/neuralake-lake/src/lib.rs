@@ -4,6 +4,7 @@
 //! commit id in it decides; every rebuild asks its preconditions again of the very snapshot it is built on.
 
 mod commit;
+pub mod cpu;
 pub mod error;
 pub mod faults;
 pub mod log;

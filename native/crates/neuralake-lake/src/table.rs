@@ -28,7 +28,7 @@ use crate::commit::{ConditionalPut, Outcome, jittered};
 use crate::log::{NamedFile, Provenance};
 use crate::signal::SignalFile;
 use crate::store::Store;
-use crate::{Faults, LakeError, parquet};
+use crate::{Faults, LakeError, cpu, parquet};
 
 const ENGINE_INFO: &str = concat!("neuralake/", env!("CARGO_PKG_VERSION"));
 /// A snapshot confirmed longer ago than this is listed anew before anything is uploaded.
@@ -41,6 +41,8 @@ const CONCLUDE_WITHIN_S: u64 = 600;
 pub struct DataFile {
     /// What the log will say of it.
     pub named: NamedFile,
+    /// CPU time that its encoding took.
+    pub encode_cpu: Duration,
     stats: StructArray,
 }
 
@@ -50,7 +52,7 @@ impl DataFile {
     pub fn from_named(named: NamedFile) -> Self {
         let rows: ArrayRef = Arc::new(Int64Array::from(vec![named.rows]));
         let stats = StructArray::from(vec![(Arc::new(Field::new("numRecords", DataType::Int64, true)), rows)]);
-        Self { named, stats }
+        Self { named, encode_cpu: Duration::ZERO, stats }
     }
 }
 
@@ -197,6 +199,7 @@ impl Table {
     /// `Encode`, or what the store says.
     pub fn stage(&self, batches: &[RecordBatch]) -> Result<DataFile, LakeError> {
         let refused = |e: KernelError| LakeError::Encode(e.to_string());
+        let cpu_before = cpu::of_this_thread();
         let mut stats = self.statistics();
         for batch in batches {
             stats.merge(batch).map_err(refused)?;
@@ -205,7 +208,10 @@ impl Table {
             .finish()
             .map_err(refused)?
             .ok_or_else(|| LakeError::Encode("a file needs at least one batch".to_owned()))?;
-        self.upload(parquet::encode(batches)?, batches.iter().map(RecordBatch::num_rows).sum(), stats)
+        let bytes = parquet::encode(batches)?;
+        let encode_cpu = cpu::of_this_thread().saturating_sub(cpu_before);
+        let file = self.upload(bytes, batches.iter().map(RecordBatch::num_rows).sum(), stats)?;
+        Ok(DataFile { encode_cpu, ..file })
     }
 
     /// Begin a file of blocks, of this table's columns.
@@ -231,11 +237,15 @@ impl Table {
     }
 
     fn upload(&self, bytes: Bytes, rows: usize, stats: StructArray) -> Result<DataFile, LakeError> {
-        let path = format!("{}.parquet", Uuid::now_v7());
+        let path = fresh_name();
         let size = bytes.len() as u64;
         self.store.put(&self.join(&path)?, bytes)?;
         let rows = i64::try_from(rows).unwrap_or(i64::MAX);
-        Ok(DataFile { named: NamedFile { path, size, rows, modified_ms: unix_ms() }, stats })
+        Ok(DataFile {
+            named: NamedFile { path, size, rows, modified_ms: unix_ms() },
+            encode_cpu: Duration::ZERO,
+            stats,
+        })
     }
 
     /// Commit what `build` drafts for the snapshot at hand, and ask it again after every lost race.
@@ -555,6 +565,14 @@ fn log_error(root: &Url, error: &KernelError) -> LakeError {
         cause = said.source();
     }
     LakeError::Log { table: root.to_string(), reason: error.to_string() }
+}
+
+/// A name that no file had before, below one of 256 prefixes: a store that keeps prefixes apart spreads the load, and
+/// no folder grows large. The prefix is of the random end, for the ids of one moment begin alike.
+fn fresh_name() -> String {
+    let id = Uuid::now_v7();
+    let [.., last] = *id.as_bytes();
+    format!("{last:02x}/{id}.parquet")
 }
 
 /// Seconds since boot, time asleep included.

@@ -1,5 +1,5 @@
 /** The numbers behind a job's picture: positions, reasons, facts and the last minute as tables. */
-import type { JobSnapshot, Report } from "@neuralake/protocol";
+import type { CircuitState, JobSnapshot, Report } from "@neuralake/protocol";
 
 import { element, setText, show } from "./dom.ts";
 import type { Part } from "./dom.ts";
@@ -54,10 +54,28 @@ function facts(job: JobSnapshot, report: Report): Row[] {
     ["commit p99", report.commit_p99_ms === null ? UNKNOWN : latencyText(report.commit_p99_ms)],
     ["files", countText(report.files)],
     ["written", sizeText(report.bytes)],
+    ["arrival to commit p99", report.arrival_p99_s === null ? UNKNOWN : latencyText(report.arrival_p99_s * 1000)],
+    ["worker CPU", report.cpu_s === null ? UNKNOWN : ageText(report.cpu_s)],
     ["worker memory", sizeText(job.rss_bytes)],
     ["restarts", countText(job.restarts)],
+    ["metrics", report.metrics ?? ""],
   ];
   return rows.filter(([, value]) => value !== UNKNOWN && value !== "");
+}
+
+const CIRCUITS: Readonly<Record<CircuitState, string>> = {
+  closed: "",
+  open: ", held back: the store fails",
+  half_open: ", one tries the store",
+};
+
+function operations(report: Report): Row[] {
+  return Object.entries(report.store)
+    .filter(([, operation]) => operation.requests > 0)
+    .map(([kind, { requests, retries, circuit }]) => [
+      kind,
+      `${countText(requests)}${retries > 0 ? `, ${countText(retries)} repeated` : ""}${CIRCUITS[circuit]}`,
+    ]);
 }
 
 function lastMinute(job: JobSnapshot): Row[] {
@@ -88,8 +106,9 @@ export function details(): Part<JobSnapshot> {
   way.root.classList.add("nlk-way");
   const positions = pairs("Positions", ["partition", "next offset"]);
   const known = pairs("Facts", ["what", "value"]);
+  const store = pairs("Store requests", ["operation", "sent"]);
   const minute = pairs("Last minute", ["when", "rows/s"]);
-  const tables = element("div", { class: "nlk-tables" }, way.root, positions.root, known.root, minute.root);
+  const tables = element("div", { class: "nlk-tables" }, way.root, positions.root, known.root, store.root, minute.root);
   const root = element("details", { class: "nlk-details" }, element("summary", {}, "Details"), tables);
   return {
     root,
@@ -104,6 +123,7 @@ export function details(): Part<JobSnapshot> {
         Object.entries(report.positions).map(([partition, offset]) => [partition, countText(offset)]),
       );
       known.update(facts(job, report));
+      store.update(operations(report));
       minute.update(lastMinute(job));
     },
   };

@@ -4,6 +4,8 @@ export const PROTOCOL_VERSION = 1;
 
 export type ActionName = "up" | "down" | "restart";
 
+export type CircuitState = "closed" | "open" | "half_open";
+
 export type JobState = "starting" | "running" | "paused" | "backoff" | "stopping" | "stopped" | "failed" | "fenced";
 
 export type OperationState = "running" | "done" | "failed";
@@ -52,6 +54,8 @@ export interface Report {
   readonly dead_letters: number;
   readonly quarantined_rows: number;
   readonly reasons: Readonly<Record<string, number>>;
+  readonly decoded: number;
+  readonly buffered_messages: number;
   readonly buffered_rows: number;
   readonly buffered_bytes: number;
   readonly committed_rows: number;
@@ -66,6 +70,10 @@ export interface Report {
   readonly lag: number | null;
   readonly commit_p50_ms: number | null;
   readonly commit_p99_ms: number | null;
+  readonly arrival_p99_s: number | null;
+  readonly cpu_s: number | null;
+  readonly store: Readonly<Record<string, StoreOperation>>;
+  readonly metrics: string | null;
   readonly started_at: number | null;
   readonly last_commit_at: number | null;
   readonly updated_at: number | null;
@@ -101,6 +109,15 @@ export interface Snapshot {
 export interface StackAction {
   readonly action: ActionName;
   readonly name: string | null;
+}
+
+/** Requests of one kind to the store, and what its circuit breaker does with the next. */
+export interface StoreOperation {
+  readonly requests: number;
+  readonly retries: number;
+  readonly circuit: CircuitState;
+  readonly circuit_since: number | null;
+  readonly next_try_at: number | null;
 }
 
 /** One table of the lake. */

@@ -39,7 +39,7 @@ impl LocalStore {
         if let Some(parent) = path.parent() {
             disk.sync(parent)?;
         }
-        Ok(Self { root, disk, runtime: runtime(&spec.uri)? })
+        Ok(Self { root, disk, runtime: runtime(spec)? })
     }
 }
 

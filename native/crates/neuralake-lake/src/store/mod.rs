@@ -1,6 +1,9 @@
 //! Where bytes live: a local disk or an S3 store behind one trait, with the promises a commit stands on.
 
+mod breaker;
 mod durable;
+mod gate;
+mod guard;
 mod local;
 mod probe;
 mod s3;
@@ -13,6 +16,9 @@ use object_store::{DynObjectStore, ObjectStoreExt};
 use url::Url;
 
 use crate::LakeError;
+pub use breaker::CircuitState;
+pub use gate::OperationReport;
+pub use guard::Gates;
 pub use local::LocalStore;
 pub use probe::probe;
 pub use s3::S3Store;
@@ -90,26 +96,29 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     }
 }
 
-/// Open the store a spec names.
+/// Open the store a spec names, behind the spec's gates.
 ///
 /// # Errors
 /// `StoreInvalid` when the spec cannot be used.
 pub fn open(spec: &StoreSpec) -> Result<Arc<dyn Store>, LakeError> {
-    match spec.url()?.scheme() {
-        "file" => Ok(Arc::new(LocalStore::open(spec)?)),
-        _ => Ok(Arc::new(S3Store::open(spec)?)),
-    }
+    let store: Box<dyn Store> = match spec.url()?.scheme() {
+        "file" => Box::new(LocalStore::open(spec)?),
+        _ => Box::new(S3Store::open(spec)?),
+    };
+    Ok(Arc::new(guard::Guarded::new(store, Arc::clone(&spec.gates))))
 }
 
 fn object_path(url: &Url) -> object_store::path::Path {
     object_store::path::Path::from_url_path(url.path()).unwrap_or_default()
 }
 
-fn runtime(uri: &str) -> Result<tokio::runtime::Runtime, LakeError> {
+fn runtime(spec: &StoreSpec) -> Result<tokio::runtime::Runtime, LakeError> {
+    let gates = Arc::clone(&spec.gates);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("neuralake-store")
+        .on_thread_park(move || gates.cpu.count_this_thread())
         .enable_all()
         .build()
-        .map_err(|e| LakeError::StoreInvalid { uri: uri.to_owned(), reason: e.to_string() })
+        .map_err(|e| LakeError::StoreInvalid { uri: spec.uri.clone(), reason: e.to_string() })
 }

@@ -1,10 +1,12 @@
 //! What a store is, as the Python side says it.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use url::Url;
 
+use super::Gates;
 use crate::LakeError;
 
 /// Address of a lake and, for S3, how to sign in. The secret shows in no debug output.
@@ -28,6 +30,9 @@ pub struct StoreSpec {
     /// Whether plain HTTP is allowed, as on loopback.
     #[serde(default)]
     pub allow_http: bool,
+    /// Gates of every store opened by this spec or a copy of it: what they do is counted together.
+    #[serde(skip)]
+    pub gates: Arc<Gates>,
 }
 
 impl StoreSpec {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use neuralake_core::buffer::Flush;
 use neuralake_core::position::{Offset, Partition};
-use neuralake_lake::LakeError;
+use neuralake_lake::{LakeError, cpu};
 
 use super::begin::Begun;
 use super::flush::{checkpoint, land};
@@ -52,7 +52,7 @@ impl<'a> Committer<'a> {
     }
 
     fn commit(&mut self, flush: &Flush) -> Answer {
-        let started = Instant::now();
+        let (started, cpu_before) = (Instant::now(), cpu::of_this_thread());
         let landed = land(self.spec, &mut self.begun, flush, &mut |error| {
             let mut report = self.shared.report();
             report.state = State::Paused;
@@ -68,7 +68,12 @@ impl<'a> Committer<'a> {
             report.bytes += landed.bytes;
             report.committed_rows += flush.row_count() as u64;
             report.committed_messages += flush.messages;
-            report.last_commit_at = Some(seconds(self.shared.clock.now_us()));
+            let now_us = self.shared.clock.now_us();
+            report.last_commit_at = Some(seconds(now_us));
+            report.ages.measure(&flush.rows, now_us);
+            let used = cpu::of_this_thread().saturating_sub(cpu_before);
+            report.cpu.encode_s += landed.encode_cpu.as_secs_f64();
+            report.cpu.commit_s += used.saturating_sub(landed.encode_cpu).as_secs_f64();
             report.time_commit(started.elapsed());
             note_tables(&mut report, &self.begun);
             note_positions(&mut report, &positions);

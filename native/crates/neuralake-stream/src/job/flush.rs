@@ -20,6 +20,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(2);
 pub(super) struct Landed {
     pub(super) files: u64,
     pub(super) bytes: u64,
+    pub(super) encode_cpu: Duration,
 }
 
 /// Land one flush. `paused` hears why the store keeps the job waiting.
@@ -32,10 +33,11 @@ pub(super) fn land(
     let started = Instant::now();
     begun.main.ensure_fresh()?;
     begun.main.pass("before_upload");
-    let mut landed = Landed { files: 0, bytes: 0 };
+    let mut landed = Landed { files: 0, bytes: 0, encode_cpu: Duration::ZERO };
     let mut decided = provenance(spec, begun.epoch);
     if flush.rejects.num_rows() > 0 {
         let file = upload(spec, &begun.quarantine, std::slice::from_ref(&flush.rejects), started, paused)?;
+        landed.encode_cpu += file.encode_cpu;
         decided.quarantine.push(file.named);
         begun.main.pass("after_reject_upload");
     }
@@ -44,6 +46,7 @@ pub(super) fn land(
         let file = upload(spec, &begun.main, &flush.rows, started, paused)?;
         landed.files += 1;
         landed.bytes += file.named.size;
+        landed.encode_cpu += file.encode_cpu;
         files.push(file);
     }
     begun.main.pass("after_upload");

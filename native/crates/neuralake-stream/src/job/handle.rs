@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use neuralake_lake::LakeError;
+use neuralake_lake::cpu::CpuMeter;
+use neuralake_lake::store::Gates;
 
 use super::report::{Report, State, Trouble};
 use super::run::run;
@@ -30,6 +32,9 @@ pub(super) struct Shared {
     report: Mutex<Report>,
     is_stopping: AtomicBool,
     pub(super) clock: Arc<dyn Clock>,
+    /// CPU time of the threads that read and decode.
+    pub(super) read_cpu: CpuMeter,
+    gates: Arc<Gates>,
 }
 
 impl Shared {
@@ -58,7 +63,13 @@ impl Job {
     #[must_use]
     pub fn start(spec: JobSpec, clock: Arc<dyn Clock>) -> Self {
         let report = Mutex::new(Report::new(&spec.job, &spec.topic, clock.now_us()));
-        let shared = Arc::new(Shared { report, is_stopping: AtomicBool::new(false), clock });
+        let shared = Arc::new(Shared {
+            report,
+            is_stopping: AtomicBool::new(false),
+            clock,
+            read_cpu: CpuMeter::default(),
+            gates: Arc::clone(&spec.store.gates),
+        });
         let own = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
             let result = run(&spec, &own);
@@ -76,8 +87,9 @@ impl Job {
     /// What it has done so far.
     #[must_use]
     pub fn report(&self) -> Report {
-        let report = self.shared.report().clone();
-        report.finished(self.shared.clock.now_us())
+        let mut report = self.shared.report().clone();
+        report.cpu.read_s = self.shared.read_cpu.total().as_secs_f64();
+        report.finished(self.shared.clock.now_us(), &self.shared.gates)
     }
 
     /// Ask it to commit what it has and end. May be called twice.

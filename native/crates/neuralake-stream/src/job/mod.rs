@@ -8,6 +8,7 @@ mod begin;
 mod committer;
 mod flush;
 mod handle;
+mod metrics;
 mod reader;
 mod report;
 mod run;

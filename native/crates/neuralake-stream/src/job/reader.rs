@@ -129,12 +129,15 @@ impl Reader<'_> {
             return Ok(());
         }
         filled.tell(self.level);
-        drop(filled);
+        self.shared.read_cpu.count_this_thread();
         {
+            // Before anybody can take them: what is offered is waiting, decoded or a dead letter at every moment.
             let mut report = self.shared.report();
             report.offered += delivered as u64;
             report.offered_bytes += bytes;
+            report.buffered_messages += delivered as u64;
         }
+        drop(filled);
         if self.level.is_full(&self.policy) {
             self.waker.unpark();
         }

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use neuralake_core::position::{Offset, Partition};
+use neuralake_lake::store::{Gates, OperationReport};
 use neuralake_lake::{LakeError, TableView as _};
 use serde::Serialize;
 
 use super::begin::Begun;
+use super::metrics::{CpuReport, Freshness, FreshnessReport};
 use crate::StreamError;
 
 /// Commits whose times are kept for the percentiles.
@@ -81,6 +83,8 @@ pub struct Report {
     pub offered: u64,
     /// Their bytes.
     pub offered_bytes: u64,
+    /// Messages decoded into rows, up to the last flush taken.
+    pub decoded: u64,
     /// Rows that held the contract, up to the last flush taken.
     pub rows: u64,
     /// Whole messages rejected.
@@ -91,6 +95,8 @@ pub struct Report {
     pub reasons: BTreeMap<String, u64>,
     /// How often rows in the table broke a rule that only warns.
     pub warnings: BTreeMap<String, u64>,
+    /// Messages waiting for their flush.
+    pub buffered_messages: u64,
     /// Rows waiting for their flush.
     pub buffered_rows: u64,
     /// Bytes waiting for their flush.
@@ -119,6 +125,12 @@ pub struct Report {
     pub commit_p50_ms: Option<f64>,
     /// 99th percentile of the same.
     pub commit_p99_ms: Option<f64>,
+    /// How old rows were when they became visible.
+    pub freshness: FreshnessReport,
+    /// What the work cost.
+    pub cpu: CpuReport,
+    /// What was asked of the store, by kind of operation.
+    pub store: BTreeMap<&'static str, OperationReport>,
     /// When this worker began, in seconds since 1970, UTC.
     pub started_at: f64,
     /// When it committed last.
@@ -129,6 +141,8 @@ pub struct Report {
     pub error: Option<Trouble>,
     #[serde(skip)]
     times: VecDeque<Duration>,
+    #[serde(skip)]
+    pub(super) ages: Freshness,
 }
 
 impl Report {
@@ -140,11 +154,13 @@ impl Report {
             state: State::Starting,
             offered: 0,
             offered_bytes: 0,
+            decoded: 0,
             rows: 0,
             dead_letters: 0,
             quarantined_rows: 0,
             reasons: BTreeMap::new(),
             warnings: BTreeMap::new(),
+            buffered_messages: 0,
             buffered_rows: 0,
             buffered_bytes: 0,
             committed_rows: 0,
@@ -159,11 +175,15 @@ impl Report {
             lag: 0,
             commit_p50_ms: None,
             commit_p99_ms: None,
+            freshness: FreshnessReport::default(),
+            cpu: CpuReport::default(),
+            store: BTreeMap::new(),
             started_at: seconds(now_us),
             last_commit_at: None,
             updated_at: seconds(now_us),
             error: None,
             times: VecDeque::new(),
+            ages: Freshness::default(),
         }
     }
 
@@ -174,9 +194,22 @@ impl Report {
         self.times.push_back(took);
     }
 
-    /// The report with its percentiles worked out.
+    /// Whether the worker is at its work, so that a store away is a pause of it.
+    fn is_at_work(&self) -> bool {
+        matches!(self.state, State::Starting | State::Running | State::Paused)
+    }
+
+    /// The report with its percentiles worked out, and with what the store does to the worker right now: whichever
+    /// operation it is that waits, the job is paused while it does.
     #[must_use]
-    pub fn finished(mut self, now_us: i64) -> Self {
+    pub(super) fn finished(mut self, now_us: i64, gates: &Gates) -> Self {
+        if let Some(trouble) = gates.trouble().filter(|_| self.is_at_work()) {
+            self.state = State::Paused;
+            self.error = Some(Trouble::from(&trouble));
+        }
+        self.store = gates.report();
+        self.cpu = self.cpu.now(gates.cpu.total());
+        self.freshness = self.ages.report(seconds(now_us), self.last_commit_at);
         let mut times: Vec<Duration> = self.times.drain(..).collect();
         times.sort_unstable();
         let at = |share: usize| {

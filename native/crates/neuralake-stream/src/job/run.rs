@@ -98,8 +98,8 @@ impl Control<'_> {
         while !self.shared.is_stopping() && !readers.iter().any(ScopedJoinHandle::is_finished) {
             self.source.listen()?;
             self.take_answers()?;
-            if self.is_due() {
-                self.flush()?;
+            // Readers are woken only when there is room again: woken for nothing, they would wake this thread for nothing.
+            if self.is_due() && self.flush()? {
                 readers.iter().for_each(|reader| reader.thread().unpark());
             }
             if noted.elapsed() >= NOTE_EVERY {
@@ -130,10 +130,10 @@ impl Control<'_> {
         !(0..limit_us).contains(&age_us) && self.in_flight == 0
     }
 
-    /// Send what waits to the committer, if it has room for it.
-    fn flush(&mut self) -> Result<(), StreamError> {
+    /// Send what waits to the committer, if it has room for it. Tells whether it had.
+    fn flush(&mut self) -> Result<bool, StreamError> {
         if self.in_flight > 1 {
-            return Ok(());
+            return Ok(false);
         }
         let mut flush: Option<Flush> = None;
         for basin in self.basins {
@@ -149,14 +149,14 @@ impl Control<'_> {
                 None => taken,
             });
         }
-        let Some(flush) = flush else { return Ok(()) };
+        let Some(flush) = flush else { return Ok(true) };
         self.level.under_way_bytes.fetch_add(flush.bytes, Ordering::SeqCst);
         self.in_flight += 1;
-        match self.flushes.send(flush) {
-            Ok(()) => Ok(()),
+        if self.flushes.send(flush).is_err() {
             // The committer has ended; its last answer says why.
-            Err(_) => self.wait_answer(),
+            self.wait_answer()?;
         }
+        Ok(true)
     }
 
     fn finish(&mut self) -> Result<(), StreamError> {
@@ -198,6 +198,8 @@ impl Control<'_> {
 
     fn note_judged(&self, flush: &Flush) {
         let mut report = self.shared.report();
+        report.decoded += flush.messages - flush.dead_letters;
+        report.buffered_messages -= flush.messages;
         report.rows += flush.row_count() as u64;
         report.quarantined_rows += flush.rejects.num_rows() as u64;
         report.dead_letters += flush.dead_letters;
@@ -217,6 +219,7 @@ impl Control<'_> {
             lag += filled.lag;
             is_empty &= filled.buffer.is_empty();
         }
+        self.shared.read_cpu.count_this_thread();
         let trouble = self.source.trouble();
         let mut report = self.shared.report();
         report.buffered_rows = self.level.rows.load(Ordering::SeqCst) as u64;
