@@ -26,13 +26,15 @@ from neuralake_kernel.ingest import (
 )
 from neuralake_kernel.query import (
     ColdSql,
+    Freshness,
     HotSql,
     QueryPolicy,
     RecordingList,
     Result,
     SampleFiles,
     StoredRecording,
-    scan,
+    TableReader,
+    check_freshness,
 )
 from neuralake_kernel.settings import Settings
 from neuralake_kernel.source import Journal, Recording, ReplayHandle, create_topic, read, replay, topic_incarnation
@@ -41,8 +43,6 @@ from neuralake_kernel.terminal import Terminal
 from neuralake_kernel.view import RateHistory, Snapshot, build_snapshot, read_reports
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from neuralake_kernel.view import MonitorWidget
 
 __all__ = ["TableReader", "Workbench", "open"]
@@ -78,51 +78,6 @@ def open(  # noqa: A001 - nl.open reads as it should
         A setting cannot be used, or the folder was written by a newer version.
     """
     return Workbench(settings or Settings(profile=profile, home=home))
-
-
-class TableReader:
-    """One table, as readers see it.
-
-    Parameters
-    ----------
-    catalog
-        Whose tables.
-    name
-        Which one.
-    """
-
-    def __init__(self, catalog: Catalog, name: str) -> None:
-        self._catalog = catalog
-        self.name = name
-
-    def lazy(self, *, version: int | None = None, identity: bool = False) -> "pl.LazyFrame":
-        """Read the table as a Polars lazy frame, pruned by the Delta log.
-
-        Parameters
-        ----------
-        version
-            Version to read; without it the newest.
-        identity
-            Whether the columns of identity (``_offset`` …) are there.
-
-        Raises
-        ------
-        CatalogError
-            The table or version is not there, or the store is away.
-        """
-        return scan(self._catalog.snapshots, self.name, version=version, identity=identity)
-
-    @property
-    def version(self) -> int:
-        """Newest version."""
-        return self._catalog.snapshots.at(self.name, None).version()
-
-    def __repr__(self) -> str:
-        """Name only: nothing is read for it."""
-        return f"TableReader({self.name!r})"
-
-    def _repr_html_(self) -> str:
-        return self._catalog.entry(self.name)._repr_html_()
 
 
 class Workbench:
@@ -367,7 +322,7 @@ class Workbench:
         CatalogError
             ``table-unknown``, with the nearest names in the hint.
         """
-        return TableReader(self.catalog, self.catalog.resolve(table))
+        return TableReader(self.catalog, self.catalog.resolve(table), self.home)
 
     def sql(
         self,
@@ -375,6 +330,7 @@ class Workbench:
         *,
         engine: Literal["hot", "cold"] = "hot",
         version: int | Mapping[str, int] | None = None,
+        freshness: Freshness = "committed",
         policy: QueryPolicy | None = None,
     ) -> Result:
         """Ask one SELECT.
@@ -388,6 +344,8 @@ class Workbench:
             machine, started if need be.
         version
             Version to read where one table is asked, or versions by name.
+        freshness
+            ``committed``, or ``live``: with what jobs on this machine have not committed yet (hot only).
         policy
             Limits on rows, bytes and time.
 
@@ -401,6 +359,11 @@ class Workbench:
         if engine not in _ENGINES:
             message = f"Cannot ask the engine {engine!r}: there are {' and '.join(_ENGINES)}."
             raise UsageError(message, code="engine-unknown")
+        if check_freshness(freshness, version) == "live":
+            if engine == "cold":
+                message = "Cannot read live on Spark: it reads what is committed."
+                raise UsageError(message, code="freshness", hint='use engine="hot", or freshness="committed".')
+            return HotSql(self.catalog).sql(sql, live=lambda name: self.table(name).live(), policy=policy)
         asked = self._cold_sql() if engine == "cold" else HotSql(self.catalog)
         return asked.sql(sql, version=version, policy=policy)
 

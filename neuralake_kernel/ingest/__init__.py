@@ -7,7 +7,7 @@ may be killed at any moment and started again.
 
 from neuralake_kernel.ingest.add import AddReport, add_recording
 from neuralake_kernel.ingest.figures import CpuUse, Freshness, StoreOperation
-from neuralake_kernel.ingest.handle import JobHandle
+from neuralake_kernel.ingest.handle import JobHandle, report_path
 from neuralake_kernel.ingest.policy import FlushPolicy, IngestPolicy
 from neuralake_kernel.ingest.probe import probe_store
 from neuralake_kernel.ingest.report import JobReport
@@ -25,6 +25,7 @@ __all__ = [
     "StoreOperation",
     "add_recording",
     "probe_store",
+    "report_path",
     "start_job",
     "worker_incarnation",
 ]

@@ -14,9 +14,14 @@ from neuralake_kernel.errors import CommitError, FencedError, NeuralakeError
 from neuralake_kernel.ingest.report import JobReport
 from neuralake_kernel.stack import BrokerSpec, ProcessStatus, Supervisor
 
-__all__ = ["JobHandle"]
+__all__ = ["JobHandle", "report_path"]
 
 _LOOK_S = 0.05
+
+
+def report_path(home: Path, table: str) -> Path:
+    """Where the worker of a table's job leaves its report."""
+    return home / "jobs" / table / "report.json"
 
 
 class JobHandle:
@@ -37,7 +42,7 @@ class JobHandle:
     def __init__(self, home: Path, supervisor: Supervisor, table: str, topic: str, broker: BrokerSpec) -> None:
         self.table = table
         self.topic = topic
-        self._folder = home / "jobs" / table
+        self._report_path = report_path(home, table)
         self._supervisor = supervisor
         self._broker = broker
 
@@ -51,7 +56,7 @@ class JobHandle:
 
     def report(self) -> JobReport:
         """What the worker has done, as it last said."""
-        return JobReport.read(self._folder / "report.json", job=self.table, topic=self.topic)
+        return JobReport.read(self._report_path, job=self.table, topic=self.topic)
 
     def wait(
         self,

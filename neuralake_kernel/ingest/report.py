@@ -55,6 +55,8 @@ class JobReport:
         What was asked of the store, by kind of operation: ``upload``, ``read``, ``list``, ``commit``, ``delete``.
     metrics
         Where the same figures are as Prometheus text; empty when their port is taken.
+    live_socket
+        Where the worker answers live reads; None when it does not.
     started_at, last_commit_at, updated_at
         Seconds since the epoch, UTC.
     error
@@ -95,6 +97,7 @@ class JobReport:
     started_at: float | None = None
     last_commit_at: float | None = None
     updated_at: float | None = None
+    live_socket: str | None = None
     error: Mapping[str, Any] | None = None
 
     @classmethod

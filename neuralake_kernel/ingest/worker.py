@@ -7,8 +7,10 @@ SIGTERM asks for a last flush.
 """
 
 import json
+import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from types import FrameType
 
@@ -19,17 +21,19 @@ from neuralake_kernel.ingest.spec import worker_incarnation, write_private
 
 EXIT_CODES = {"stopped": 0, "fatal": 70, "fenced": 71, "crashed": 1}
 _REPORT_EVERY_S = 0.2
+# sockaddr_un holds 104 bytes on macOS, 108 on Linux; the name of the file is among them.
+_SOCKET_PATH_BYTES = 96
 
 
 def main(path: Path) -> int:
     """Run the job to its end; returns the exit code."""
     report_path = path.with_name("report.json")
-    text = path.read_text(encoding="utf-8")
-    spec = json.loads(text)
+    spec = json.loads(path.read_text(encoding="utf-8"))
     metrics_port = spec.pop("metrics_port", None)
     try:
         if spec["source"]["kind"] == "kafka":
             spec["source"]["incarnation"] = worker_incarnation(spec)
+        spec["live_socket"] = str(_live_socket(path.parent))
         job = _bridge.Job.start(json.dumps(spec))
     except NeuralakeError as error:
         write_private(report_path, json.dumps(_failed(spec, error)))
@@ -63,6 +67,15 @@ def _serve_metrics(port: int | None, job: _bridge.Job) -> str:
     except OSError as error:
         sys.stderr.write(f"no metrics: port {port} of 127.0.0.1 cannot be had ({error})\n")
         return ""
+
+
+def _live_socket(folder: Path) -> Path:
+    """Where live reads are answered: beside the spec, or in a folder of its own where that path is too long for one."""
+    private = folder / "live"
+    if len(os.fsencode(private)) > _SOCKET_PATH_BYTES:
+        return Path(tempfile.mkdtemp(prefix="neuralake-")) / "socket"
+    private.mkdir(mode=0o700, exist_ok=True)
+    return private / "socket"
 
 
 def _failed(spec: dict[str, str], error: NeuralakeError) -> dict[str, object]:

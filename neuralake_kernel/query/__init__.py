@@ -9,18 +9,22 @@ from neuralake_kernel.query.compare import AnswerComparison, compare_answers
 from neuralake_kernel.query.frame import scan
 from neuralake_kernel.query.gate import AdmittedSql, admit
 from neuralake_kernel.query.hot import HotSql
+from neuralake_kernel.query.live import Freshness, LiveRead, check_freshness, read_live
 from neuralake_kernel.query.policy import QueryPolicy
 from neuralake_kernel.query.recordings import RecordingList, StoredRecording
 from neuralake_kernel.query.result import Result
 from neuralake_kernel.query.sample_files import SampleFiles
 from neuralake_kernel.query.samples import ReadPlan, SampleWindow, StoredChannel
 from neuralake_kernel.query.streams import StreamSelection
+from neuralake_kernel.query.table_reader import TableReader
 
 __all__ = [
     "AdmittedSql",
     "AnswerComparison",
     "ColdSql",
+    "Freshness",
     "HotSql",
+    "LiveRead",
     "QueryPolicy",
     "ReadPlan",
     "RecordingList",
@@ -30,7 +34,10 @@ __all__ = [
     "StoredChannel",
     "StoredRecording",
     "StreamSelection",
+    "TableReader",
     "admit",
+    "check_freshness",
     "compare_answers",
+    "read_live",
     "scan",
 ]

@@ -1,17 +1,20 @@
 """SQL on this machine: DataFusion over held snapshots, behind the gate."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from neuralake_kernel.catalog import Catalog
 from neuralake_kernel.errors import QueryError
 from neuralake_kernel.query.gate import AdmittedSql, admit
+from neuralake_kernel.query.live import LiveRead
+from neuralake_kernel.query.live_sql import live_sql, stored_tails
 from neuralake_kernel.query.policy import QueryPolicy, drain
 from neuralake_kernel.query.published import needed_for, published_sql
 from neuralake_kernel.query.result import Result, plain_strings
 
 if TYPE_CHECKING:
+    import polars as pl
     import pyarrow as pa
     from deltalake import DeltaTable
 
@@ -47,6 +50,7 @@ class HotSql:
         sql: str,
         *,
         version: int | Mapping[str, int] | None = None,
+        live: Callable[[str], LiveRead] | None = None,
         policy: QueryPolicy | None = None,
     ) -> Result:
         """Ask one SELECT.
@@ -57,6 +61,8 @@ class HotSql:
             One SELECT in DataFusion's SQL over catalog names.
         version
             Version to read where one table is asked, or versions by name; without it the newest.
+        live
+            Reads a table live; given, every table is read by it, and no version may be pinned.
         policy
             Limits of this question.
 
@@ -76,9 +82,15 @@ class HotSql:
         began = time.monotonic()
         snapshots = self._catalog.snapshots
         held: dict[str, DeltaTable] = {}
+        tails: dict[str, pl.DataFrame] = {}
 
         def columns_of(name: str) -> tuple[str, ...]:
             known = self._catalog.resolve(name)
+            if known not in held and live is not None:
+                read = live(known)
+                held[known] = read.committed
+                if read.tail is not None and len(read.tail):
+                    tails[known] = read.tail
             if known not in held:
                 held[known] = snapshots.at(known, pinned_versions(version).get(known))
             return tuple(field.name for field in held[known].schema().fields)
@@ -90,10 +102,12 @@ class HotSql:
         text, names = published_sql(admitted.text, admitted.tables, dialect="postgres")
         registered = {names[name]: held[name] for name in admitted.tables}
         registered |= {names[name]: held.get(name) or snapshots.at(name) for name in needed_for(admitted.tables)}
-        table = drain(
-            lambda: _execute(registered, text, AdmittedSql(text, admitted.tables).as_probe),
-            self._policy if policy is None else policy,
-        )
+        with stored_tails(registered, names, tails) as beside:
+            text = live_sql(text, beside, dialect="postgres")
+            table = drain(
+                lambda: _execute(registered | beside, text, AdmittedSql(text, admitted.tables).as_probe),
+                self._policy if policy is None else policy,
+            )
         return Result(
             table=plain_strings(table),
             engine="hot",

@@ -4,6 +4,7 @@ An ``add`` under way, and what a killed one left behind, have rows but no record
 same rule in its own words.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from neuralake_kernel.catalog import Snapshots
@@ -11,7 +12,7 @@ from neuralake_kernel.catalog import Snapshots
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["PUBLISHED_BY", "needed_for", "published_frame", "published_spark", "published_sql"]
+__all__ = ["PUBLISHED_BY", "needed_for", "published_frame", "published_spark", "published_sql", "with_parts"]
 
 #: Column by which a row belongs to a recording: its own, or that of its stream.
 PUBLISHED_BY: Final = {
@@ -63,8 +64,6 @@ def published_sql(text: str, tables: tuple[str, ...], *, dialect: str) -> tuple[
     tuple
         The query, and under which name each stored table is to be registered.
     """
-    import sqlglot
-
     hidden = [table for table in tables if table in PUBLISHED_BY]
     names = {table: table for table in tables}
     if not hidden:
@@ -74,11 +73,18 @@ def published_sql(text: str, tables: tuple[str, ...], *, dialect: str) -> tuple[
     parts = [f"{table} AS ({_rule(table)})" for table in hidden]
     if "recordings" in tables:
         parts.append(f"recordings AS ({_rule('recordings')})")
+    return with_parts(text, parts, dialect=dialect), names
+
+
+def with_parts(text: str, parts: Sequence[str], *, dialect: str) -> str:
+    """Put common table expressions before those of a query."""
+    import sqlglot
+
     first, *rest = sqlglot.tokenize(text, dialect=dialect)
     if first.text.upper() != "WITH":
-        return f"WITH {', '.join(parts)} {text}", names
+        return f"WITH {', '.join(parts)} {text}"
     after = rest[0].end + 1 if rest[0].text.upper() == "RECURSIVE" else first.end + 1
-    return f"{text[:after]} {', '.join(parts)}, {text[after:]}", names
+    return f"{text[:after]} {', '.join(parts)}, {text[after:]}"
 
 
 def _rule(table: str) -> str:

@@ -141,8 +141,12 @@ fn a_full_block_is_sealed_unasked_and_in_order() {
             rejected.push(offset);
         }
     }
-    let waiting: usize = buffer.sealed().iter().map(RecordBatch::num_rows).sum();
-    assert!((20_000..30_000).contains(&waiting), "{waiting} sealed");
+    let waiting = buffer.waiting().unwrap();
+    assert!(waiting.rows.len() > 3, "{} blocks", waiting.rows.len());
+    assert_eq!(waiting.rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 30_000 - rejected.len());
+    assert!(waiting.rejected.iter().map(|(_, offset, _)| offset.0).eq(rejected.iter().copied()));
+    assert_eq!(waiting.rejected.iter().filter(|(_, _, row)| row.is_none()).count(), 6);
+    assert_eq!(waiting.spans[&Partition(0)], Span { from: Offset(5), to: Offset(30_005) });
     assert_eq!(buffer.len(), 30_000);
     let held = buffer.bytes();
     let flush = buffer.take().unwrap();

@@ -57,7 +57,35 @@ pub struct Flush {
     pub bytes: usize,
 }
 
+/// What waits for its flush, as a live read shows it; batches are shared, not copied.
+#[derive(Debug, Clone, Default)]
+pub struct Waiting {
+    /// Rows that hold the contract.
+    pub rows: Vec<RecordBatch>,
+    /// Where the rejected ones came from: partition, offset, row; no row is a whole message.
+    pub rejected: Vec<(Partition, Offset, Option<i32>)>,
+    /// Half-open run of offsets covered, per partition.
+    pub spans: BTreeMap<Partition, Span>,
+}
+
+impl Waiting {
+    /// Add what came in later: where a partition goes on, its span grows.
+    pub fn extend(&mut self, later: Self) {
+        self.rows.extend(later.rows);
+        self.rejected.extend(later.rejected);
+        for (partition, span) in later.spans {
+            self.spans.entry(partition).and_modify(|own| own.to = span.to).or_insert(span);
+        }
+    }
+}
+
 impl Flush {
+    /// What it carries, for a live read while it is under way.
+    #[must_use]
+    pub fn waiting(&self) -> Waiting {
+        Waiting { rows: self.rows.clone(), rejected: Rejects::places(&self.rejects), spans: self.spans.clone() }
+    }
+
     /// Rows that hold the contract.
     #[must_use]
     pub fn row_count(&self) -> usize {
@@ -218,10 +246,14 @@ impl Buffer {
         Ok(())
     }
 
-    /// Rows waiting that hold the contract, as far as they are sealed.
-    #[must_use]
-    pub fn sealed(&self) -> &[RecordBatch] {
-        &self.sealed
+    /// Everything that waits, for a live read; it stays where it is.
+    ///
+    /// # Errors
+    /// `Batch` when Arrow refuses the columns, which no message can cause.
+    pub fn waiting(&mut self) -> Result<Waiting, CoreError> {
+        self.seal()?;
+        let (rows, spans) = (self.sealed.clone(), self.spans.clone());
+        Ok(Waiting { rows, rejected: self.rejects.waiting_places(), spans })
     }
 
     /// Take everything out as one flush and go on from its end.

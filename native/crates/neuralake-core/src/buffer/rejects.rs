@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayBuilder, BinaryBuilder, Int32Array, Int32Builder, Int64Builder, ListBuilder, RecordBatch, StringArray,
-    StringBuilder, TimestampMicrosecondBuilder,
+    ArrayBuilder, AsArray, BinaryBuilder, Int32Array, Int32Builder, Int64Builder, ListBuilder, RecordBatch,
+    StringArray, StringBuilder, TimestampMicrosecondBuilder,
 };
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, SchemaRef};
 
 use super::count;
 use super::identity::{Place, Source, identity_fields};
 use crate::CoreError;
 use crate::contract::{ColumnType, Contract};
+use crate::position::{Offset, Partition};
 
 /// Columns of the quarantine under construction.
 #[derive(Debug)]
@@ -85,6 +86,29 @@ impl Rejects {
         self.rows.append_option(row);
         self.ingest_times.append_value(place.ingest_time_us);
         self.dead_letters += u64::from(row.is_none());
+    }
+
+    /// Where those taken in came from; they stay where they are.
+    pub(super) fn waiting_places(&self) -> Vec<(Partition, Offset, Option<i32>)> {
+        let (partitions, offsets) = (self.partitions.values_slice(), self.offsets.values_slice());
+        let is_row =
+            |index: usize| self.rows.validity_slice().is_none_or(|bits| bits[index / 8] >> (index % 8) & 1 == 1);
+        let row = |index: usize, number: i32| is_row(index).then_some(number);
+        let rows = self.rows.values_slice().iter().enumerate().map(|(index, number)| row(index, *number));
+        partitions.iter().zip(offsets).zip(rows).map(|((p, o), row)| (Partition(*p), Offset(*o), row)).collect()
+    }
+
+    /// The same of a finished batch.
+    pub(super) fn places(rejects: &RecordBatch) -> Vec<(Partition, Offset, Option<i32>)> {
+        let column = |name| rejects.column_by_name(name);
+        let (Some(partitions), Some(offsets), Some(rows)) = (column("_partition"), column("_offset"), column("_row"))
+        else {
+            return Vec::new();
+        };
+        let partitions = partitions.as_primitive::<Int32Type>().values();
+        let offsets = offsets.as_primitive::<Int64Type>().values();
+        let rows = rows.as_primitive::<Int32Type>().iter();
+        partitions.iter().zip(offsets).zip(rows).map(|((p, o), row)| (Partition(*p), Offset(*o), row)).collect()
     }
 
     /// Everything taken in, as one batch.

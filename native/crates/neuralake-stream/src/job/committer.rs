@@ -7,12 +7,13 @@ use std::time::Instant;
 
 use neuralake_core::buffer::Flush;
 use neuralake_core::position::{Offset, Partition};
-use neuralake_lake::{LakeError, cpu};
+use neuralake_lake::{LakeError, TableView as _, cpu};
 
 use super::begin::Begun;
 use super::flush::{checkpoint, land};
 use super::handle::Shared;
 use super::report::{State, Trouble, note_positions, note_tables, seconds};
+use super::ring::Ring;
 use super::spec::JobSpec;
 use crate::StreamError;
 
@@ -26,16 +27,17 @@ pub(super) type Answer = Result<Landing, StreamError>;
 
 /// Lands flushes until the other side hangs up or one fails; `waker` is unparked after each.
 pub(super) struct Committer<'a> {
-    pub(super) spec: &'a JobSpec,
-    pub(super) shared: &'a Shared,
-    pub(super) begun: Begun,
-    pub(super) waker: Thread,
+    spec: &'a JobSpec,
+    shared: &'a Shared,
+    ring: &'a Ring,
+    begun: Begun,
+    waker: Thread,
     since_checkpoint: u64,
 }
 
 impl<'a> Committer<'a> {
-    pub(super) fn new(spec: &'a JobSpec, shared: &'a Shared, begun: Begun, waker: Thread) -> Self {
-        Self { spec, shared, begun, waker, since_checkpoint: 0 }
+    pub(super) fn new(spec: &'a JobSpec, shared: &'a Shared, ring: &'a Ring, begun: Begun, waker: Thread) -> Self {
+        Self { spec, shared, ring, begun, waker, since_checkpoint: 0 }
     }
 
     pub(super) fn commit_all(mut self, work: &Receiver<Flush>, answers: &SyncSender<Answer>) {
@@ -58,6 +60,7 @@ impl<'a> Committer<'a> {
             report.state = State::Paused;
             report.error = Some(Trouble::from(error));
         })?;
+        self.ring.lock().land(self.begun.main.version());
         let positions: BTreeMap<_, _> = flush.spans.iter().map(|(partition, span)| (*partition, span.to)).collect();
         {
             let mut report = self.shared.report();

@@ -8,9 +8,11 @@ mod begin;
 mod committer;
 mod flush;
 mod handle;
+mod live;
 mod metrics;
 mod reader;
 mod report;
+mod ring;
 mod run;
 mod spec;
 

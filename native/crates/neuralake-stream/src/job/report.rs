@@ -1,6 +1,7 @@
 //! What a job has done so far, as its handle and its views read it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use neuralake_core::position::{Offset, Partition};
@@ -137,6 +138,8 @@ pub struct Report {
     pub last_commit_at: Option<f64>,
     /// When this report was made.
     pub updated_at: f64,
+    /// Where it answers live reads.
+    pub live_socket: Option<PathBuf>,
     /// Why it is paused, or what ended it.
     pub error: Option<Trouble>,
     #[serde(skip)]
@@ -181,6 +184,7 @@ impl Report {
             started_at: seconds(now_us),
             last_commit_at: None,
             updated_at: seconds(now_us),
+            live_socket: None,
             error: None,
             times: VecDeque::new(),
             ages: Freshness::default(),

@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 
 use neuralake_core::buffer::{Buffer, Flush};
 use neuralake_core::position::{Offset, Partition};
-use neuralake_lake::Faults;
+use neuralake_lake::{Faults, TableView as _};
 
 use super::begin::begin;
 use super::committer::{Answer, Committer};
 use super::handle::Shared;
+use super::live::{self, Live};
 use super::reader::{Basin, Level, Reader};
 use super::report::{State, Trouble, note_positions, note_tables};
+use super::ring::Ring;
 use super::spec::JobSpec;
 use crate::StreamError;
 use crate::source::{self, Lane, Source};
@@ -39,25 +41,51 @@ pub(super) fn run(spec: &JobSpec, shared: &Shared) -> Result<(), StreamError> {
         note_tables(&mut report, &begun);
         note_positions(&mut report, &begun.positions);
     }
+    let ring = Ring::new(begun.main.version());
+    let live = Live {
+        epoch: begun.epoch,
+        ring: &ring,
+        basins: &basins,
+        schema: Buffer::rows_schema(&spec.contract),
+        is_over: &|| shared.is_stopping(),
+    };
+    // Live reads are a service beside the job's work: it goes on without them, and its report names no socket then.
+    let listener = spec.live_socket.as_deref().and_then(|path| live::listen(path).ok());
+    shared.report().live_socket = listener.as_ref().and(spec.live_socket.clone());
     // One flush under way and one waiting: decoding never waits for the store longer than that, and memory is bounded.
     let (flushes, work) = sync_channel::<Flush>(1);
     let (answer, answers) = sync_channel::<Answer>(4);
     let level = Level::default();
     let waker = std::thread::current();
     scope(|scope| {
-        let committer = Committer::new(spec, shared, begun, waker.clone());
+        let committer = Committer::new(spec, shared, &ring, begun, waker.clone());
         scope.spawn(move || committer.commit_all(&work, &answer));
         let spawn = |(lane, basin): (Box<dyn Lane>, _)| {
             let reader = Reader { shared, policy: spec.flush, level: &level, basin, lane, waker: waker.clone() };
             scope.spawn(move || reader.read())
         };
         let readers = lanes.into_iter().zip(&basins).map(spawn).collect();
+        if let Some(listener) = &listener {
+            scope.spawn(|| live.serve(listener));
+        }
         let source = source.as_mut();
-        let mut control =
-            Control { spec, shared, source, basins: &basins, level: &level, flushes, answers, in_flight: 0 };
+        let mut control = Control {
+            spec,
+            shared,
+            source,
+            basins: &basins,
+            ring: &ring,
+            level: &level,
+            flushes,
+            answers,
+            in_flight: 0,
+        };
         let result = control.steer(readers);
         // Whatever ended it, the readers end too, and then the scope.
         shared.stop();
+        if let (Some(path), Some(_)) = (&spec.live_socket, &listener) {
+            live::wake(path);
+        }
         result
     })
 }
@@ -84,6 +112,7 @@ struct Control<'a> {
     shared: &'a Shared,
     source: &'a mut dyn Source,
     basins: &'a [Basin],
+    ring: &'a Ring,
     level: &'a Level,
     flushes: SyncSender<Flush>,
     answers: Receiver<Answer>,
@@ -136,6 +165,8 @@ impl Control<'_> {
             return Ok(false);
         }
         let mut flush: Option<Flush> = None;
+        // Held until what leaves the buffers is under way: a live read sees it in one place or the other.
+        let mut under_way = self.ring.lock();
         for basin in self.basins {
             let mut filled = basin.lock();
             if filled.buffer.is_empty() {
@@ -150,6 +181,8 @@ impl Control<'_> {
             });
         }
         let Some(flush) = flush else { return Ok(true) };
+        under_way.depart(flush.waiting());
+        drop(under_way);
         self.level.under_way_bytes.fetch_add(flush.bytes, Ordering::SeqCst);
         self.in_flight += 1;
         if self.flushes.send(flush).is_err() {

@@ -60,6 +60,9 @@ pub struct JobSpec {
     pub deadline_s: u64,
     /// Commits between two checkpoints.
     pub checkpoint_every: u64,
+    /// Where to answer live reads; without it there are none.
+    #[serde(default)]
+    pub live_socket: Option<PathBuf>,
     /// Plan of deaths for fault tests.
     #[serde(default)]
     pub kill_plan: Option<PathBuf>,

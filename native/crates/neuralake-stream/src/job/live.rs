@@ -1,0 +1,111 @@
+//! Serves live reads to this machine's readers over a private socket.
+//!
+//! One answer a connection: a line of JSON (epoch, version, spans), then two Arrow IPC streams, rows and rejected
+//! places. Whoever may open the socket's folder may read.
+
+use std::io::{BufWriter, ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{Int32Array, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use arrow_ipc::writer::StreamWriter;
+use neuralake_core::buffer::Waiting;
+use serde::Serialize;
+
+use super::reader::Basin;
+use super::ring::Ring;
+
+/// A reader that takes nothing for so long is left.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a job shows to live readers.
+pub(super) struct Live<'a> {
+    pub(super) epoch: i64,
+    pub(super) ring: &'a Ring,
+    pub(super) basins: &'a [Basin],
+    pub(super) schema: SchemaRef,
+    pub(super) is_over: &'a (dyn Fn() -> bool + Sync),
+}
+
+#[derive(Serialize)]
+struct Header {
+    epoch: i64,
+    version: u64,
+    /// Per partition: first offset covered, and the one after the last.
+    spans: Vec<(i32, i64, i64)>,
+}
+
+/// Listen at a path of this machine, for its owner alone; what a former worker left there goes.
+pub(super) fn listen(path: &Path) -> std::io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// End the wait of `Live::serve` once the job is over.
+pub(super) fn wake(path: &Path) {
+    // Nobody listens any more when this fails.
+    drop(UnixStream::connect(path));
+}
+
+impl Live<'_> {
+    /// Answer until the job is over and somebody connects once more.
+    pub(super) fn serve(&self, listener: &UnixListener) {
+        for connection in listener.incoming() {
+            if (self.is_over)() {
+                return;
+            }
+            // A reader that went away hurts nobody but itself.
+            let _ = connection.map_err(ArrowError::from).and_then(|reader| self.answer(reader));
+        }
+    }
+
+    fn answer(&self, reader: UnixStream) -> Result<(), ArrowError> {
+        reader.set_write_timeout(Some(PATIENCE))?;
+        let tail = self.ring.tail(self.basins).map_err(|e| ArrowError::ExternalError(Box::new(e)))?;
+        let spans = tail.waiting.spans.iter().map(|(partition, span)| (partition.0, span.from.0, span.to.0)).collect();
+        let header = Header { epoch: self.epoch, version: tail.version, spans };
+        let mut out = BufWriter::with_capacity(1 << 18, reader);
+        let line = serde_json::to_string(&header).map_err(|e| ArrowError::ExternalError(Box::new(e)))?;
+        writeln!(out, "{line}")?;
+        stream(&mut out, &self.schema, &tail.waiting.rows)?;
+        let rejected = rejected(&tail.waiting)?;
+        stream(&mut out, &rejected.schema(), std::slice::from_ref(&rejected))?;
+        out.flush()?;
+        Ok(())
+    }
+}
+
+fn stream(out: &mut impl Write, schema: &Schema, batches: &[RecordBatch]) -> Result<(), ArrowError> {
+    let mut writer = StreamWriter::try_new(out, schema)?;
+    for batch in batches {
+        writer.write(batch)?;
+    }
+    writer.finish()
+}
+
+fn rejected(waiting: &Waiting) -> Result<RecordBatch, ArrowError> {
+    let places = &waiting.rejected;
+    let schema = Schema::new(vec![
+        Field::new("_partition", DataType::Int32, false),
+        Field::new("_offset", DataType::Int64, false),
+        Field::new("_row", DataType::Int32, true),
+    ]);
+    RecordBatch::try_new(
+        Arc::new(schema),
+        vec![
+            Arc::new(Int32Array::from_iter_values(places.iter().map(|(partition, _, _)| partition.0))),
+            Arc::new(Int64Array::from_iter_values(places.iter().map(|(_, offset, _)| offset.0))),
+            Arc::new(Int32Array::from_iter(places.iter().map(|(_, _, row)| *row))),
+        ],
+    )
+}
