@@ -34,6 +34,8 @@ def main(path: Path) -> int:
         if spec["source"]["kind"] == "kafka":
             spec["source"]["incarnation"] = worker_incarnation(spec)
         spec["live_socket"] = str(_live_socket(path.parent))
+        # Before anything else is done: whoever sees the table shall find its job's report.
+        write_private(report_path, json.dumps({"job": spec["job"], "topic": spec["topic"], "state": "starting"}))
         job = _bridge.Job.start(json.dumps(spec))
     except NeuralakeError as error:
         write_private(report_path, json.dumps(_failed(spec, error)))
