@@ -5,6 +5,7 @@ belong to the supervisor and not to any kernel.
 """
 
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,13 +15,15 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from neuralake_kernel.catalog import Catalog, VerifyReport, declaration_of, verify_table
 from neuralake_kernel.contract import CheckReport, check_rows
-from neuralake_kernel.errors import SourceError, UsageError
+from neuralake_kernel.errors import CatalogError, SourceError, UsageError
 from neuralake_kernel.ingest import (
     AddReport,
     IngestPolicy,
     JobHandle,
     JobSpec,
+    KnownJob,
     add_recording,
+    known_job,
     probe_store,
     start_job,
 )
@@ -37,7 +40,18 @@ from neuralake_kernel.query import (
     check_freshness,
 )
 from neuralake_kernel.settings import Settings
-from neuralake_kernel.source import Journal, Recording, ReplayHandle, create_topic, read, replay, topic_incarnation
+from neuralake_kernel.source import (
+    Acks,
+    Journal,
+    ProduceReport,
+    Recording,
+    ReplayHandle,
+    create_topic,
+    produce,
+    read,
+    replay,
+    topic_incarnation,
+)
 from neuralake_kernel.stack import BrokerSpec, RestartPolicy, Stack, StoreSpec
 from neuralake_kernel.terminal import Terminal
 from neuralake_kernel.view import RateHistory, Snapshot, build_snapshot, read_reports
@@ -314,6 +328,62 @@ class Workbench:
         """
         return self.recordings().find(name)
 
+    def produce(
+        self,
+        table: str | type,
+        rows: object,
+        *,
+        acks: Acks = "durable",
+        key: str | None = None,
+        progress: Callable[[ProduceReport], None] | None = None,
+        stop: threading.Event | None = None,
+    ) -> ProduceReport:
+        """Send rows to the topic of a table and wait until they are acked.
+
+        Parameters
+        ----------
+        table
+            A class under ``@nl.table``, or the name of a table that is declared or whose job was started in this home.
+        rows
+            A frame, an Arrow stream, or an iterable of dicts or of bytes; an iterable may be endless.
+        acks
+            ``durable``: nothing acked is lost by the end of a process, and on Kafka nothing is doubled by a retry.
+            ``buffered`` and ``none`` promise less and wait less.
+        key
+            Column whose value is the message's key and picks its partition.
+        progress
+            Called with a report at most five times a second, and once at the end.
+        stop
+            An event that ends the sending when it is set.
+
+        Returns
+        -------
+        ProduceReport
+            Messages, bytes, times of acks, and the offsets acked.
+
+        Raises
+        ------
+        UsageError
+            ``columns-missing``, ``rows-unknown``, ``acks-unknown``.
+        SourceError
+            ``broker-away``, or what the journal says.
+        CatalogError
+            The table is not known here.
+        """
+        known = self._known(table)
+        _make_topic(self.broker, known.topic)
+        return produce(
+            rows,
+            known.topic,
+            self.broker,
+            columns=list(known.columns),
+            required=[name for name, is_nullable in known.columns.items() if not is_nullable],
+            acks=acks,
+            key=key,
+            progress=progress,
+            stop=stop,
+        )
+
     def table(self, table: str | type) -> TableReader:
         """Read a table: ``lab.table(X).lazy()``.
 
@@ -426,6 +496,20 @@ class Workbench:
     def __repr__(self) -> str:
         """Profile only: nothing is asked for it."""
         return f"Workbench(profile={self.settings.profile!r})"
+
+    def _known(self, table: str | type) -> KnownJob:
+        """Topic and columns of a table, by its declaration, else by its job."""
+        found = None
+        if isinstance(table, str) and table not in self.catalog.declarations:
+            found = known_job(self.home, table)
+            if found is None:
+                self.catalog.resolve(table)
+                message = f"Cannot tell the topic of {table}: it is not declared here, and its job never ran here."
+                raise CatalogError(message, code="table-undeclared", hint="Declare it, or start its job once.")
+        if found is None:
+            declared = self.catalog.declarations[table] if isinstance(table, str) else declaration_of(table)
+            found = KnownJob(declared.topic, {column.name: column.nullable for column in declared.contract.columns})
+        return found
 
     def _cold_sql(self) -> ColdSql:
         given, catalog = self.settings.spark, self.catalog

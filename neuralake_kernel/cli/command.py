@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from neuralake_kernel.cli import demo, journal, services, settings, tables
+from neuralake_kernel.cli import demo, journal, produce, services, settings, tables
 from neuralake_kernel.cli.verbs import Screen, Verbs
 from neuralake_kernel.errors import NeuralakeError, UsageError
 from neuralake_kernel.terminal import Terminal
@@ -36,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=_version())
     verbs = Verbs(parser)
-    for group in (services, tables, journal, settings, demo):
+    for group in (services, tables, produce, journal, settings, demo):
         group.add_verbs(verbs)
     return parser
 

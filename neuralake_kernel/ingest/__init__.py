@@ -8,6 +8,7 @@ may be killed at any moment and started again.
 from neuralake_kernel.ingest.add import AddReport, add_recording
 from neuralake_kernel.ingest.figures import CpuUse, Freshness, StoreOperation
 from neuralake_kernel.ingest.handle import JobHandle, report_path
+from neuralake_kernel.ingest.known import KnownJob, known_job
 from neuralake_kernel.ingest.policy import FlushPolicy, IngestPolicy
 from neuralake_kernel.ingest.probe import probe_store
 from neuralake_kernel.ingest.report import JobReport
@@ -22,8 +23,10 @@ __all__ = [
     "JobHandle",
     "JobReport",
     "JobSpec",
+    "KnownJob",
     "StoreOperation",
     "add_recording",
+    "known_job",
     "probe_store",
     "report_path",
     "start_job",

@@ -11,11 +11,13 @@ call that needs it.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from neuralake_kernel.source.acks import Acks, AtRisk
 from neuralake_kernel.source.band import Band, Segment, bands, pieces
 from neuralake_kernel.source.broker import Broker
 from neuralake_kernel.source.caught_up import is_caught_up
 from neuralake_kernel.source.formats import read
-from neuralake_kernel.source.produce import Producer
+from neuralake_kernel.source.producer import Producer
+from neuralake_kernel.source.producing import ProduceReport, produce
 from neuralake_kernel.source.reach import open_producer
 from neuralake_kernel.source.recording import Recording
 from neuralake_kernel.source.replaying import ReplayHandle, replay
@@ -38,8 +40,10 @@ if TYPE_CHECKING:
     from neuralake_kernel.source.keeping import Consumer, Journal, RetentionPolicy, TrimReport
 
 __all__ = [
+    "Acks",
     "Annotation",
     "Arrival",
+    "AtRisk",
     "Band",
     "Broker",
     "Channel",
@@ -49,6 +53,7 @@ __all__ = [
     "JournalProducer",
     "KafkaProducer",
     "PartitionRange",
+    "ProduceReport",
     "Producer",
     "Quality",
     "Recording",
@@ -65,6 +70,7 @@ __all__ = [
     "is_caught_up",
     "open_producer",
     "pieces",
+    "produce",
     "read",
     "replay",
     "sample_at",

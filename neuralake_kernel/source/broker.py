@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from neuralake_kernel.source.acks import Acks
-    from neuralake_kernel.source.produce import Producer
+    from neuralake_kernel.source.producer import Producer
 
 __all__ = ["Broker", "Driver"]
 

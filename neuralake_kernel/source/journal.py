@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from neuralake_kernel import _bridge
+from neuralake_kernel.source.ack_times import AckTimes
 from neuralake_kernel.source.acks import AtRisk, check_acks
-from neuralake_kernel.source.produce import Closing, Ranges, closed
+from neuralake_kernel.source.producer import Closing, Ranges, closed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,6 +88,7 @@ class JournalProducer(Closing):
         self._faults = faults
         self._writers: dict[int, Any] = {}
         self._acked = Ranges()
+        self.ack_times = AckTimes()
         self._is_closed = False
 
     def send(
@@ -93,21 +96,30 @@ class JournalProducer(Closing):
         values: Sequence[bytes] | pa.BinaryArray,
         partition: int = 0,
         *,
-        key: bytes | None = None,  # noqa: ARG002 - the journal keeps no keys
+        key: bytes | Sequence[bytes] | None = None,
     ) -> None:
-        """Append messages; the journal keeps no keys."""
+        """Append messages, with one key for all or one each."""
         if self._is_closed:
             raise closed(self._topic)
         array = values if isinstance(values, pa.Array) else pa.array(values, pa.binary())
         if len(array) == 0:
             return
-        first, end = self._writer(partition).append(array)
+        keys = None if key is None else pa.array([key] * len(array) if isinstance(key, bytes) else key, pa.binary())
+        writer = self._writer(partition)
+        began = time.perf_counter()
+        first, end = writer.append(array, keys)
+        self.ack_times.add((time.perf_counter() - began) * 1e3, end - first)
         self._acked.add(partition, first, end)
 
     def flush(self) -> int:
         """Wait until everything sent is on disk; returns how many were acked since it was opened."""
         for writer in self._writers.values():
             writer.flush()
+        return self._acked.count
+
+    @property
+    def acked(self) -> int:
+        """Messages acked so far."""
         return self._acked.count
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
@@ -23,8 +24,9 @@ from confluent_kafka import Producer as Client
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from neuralake_kernel.errors import SourceError, UsageError
+from neuralake_kernel.source.ack_times import AckTimes
 from neuralake_kernel.source.acks import AtRisk, check_acks
-from neuralake_kernel.source.produce import Closing, Ranges, closed
+from neuralake_kernel.source.producer import Closing, Ranges, closed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -292,6 +294,7 @@ class KafkaProducer(Closing):
             acks=acks,
         )
         self._acked = Ranges()
+        self.ack_times = AckTimes()
         self._error: KafkaError | None = None
 
     def send(
@@ -299,17 +302,19 @@ class KafkaProducer(Closing):
         values: Sequence[bytes] | pa.BinaryArray,
         partition: int = 0,
         *,
-        key: bytes | None = None,
+        key: bytes | Sequence[bytes] | None = None,
     ) -> None:
-        """Queue messages; waits while librdkafka's queue is full."""
+        """Queue messages, with one key for all or one each; waits while librdkafka's queue is full."""
         client = self._open_client()
-        for value in values if isinstance(values, list | tuple) else pa.array(values).to_pylist():
+        keys = repeat(key) if key is None or isinstance(key, bytes) else key
+        plain = values if isinstance(values, list | tuple) else pa.array(values).to_pylist()
+        for value, own in zip(plain, keys, strict=False):
             while True:
                 try:
                     client.produce(
                         self._topic,
                         value=value,
-                        key=key,
+                        key=own,
                         partition=partition,
                         on_delivery=self._delivered,
                     )
@@ -327,6 +332,11 @@ class KafkaProducer(Closing):
         while client.flush(STEP_S) > 0:
             self._raise_failed()
         self._raise_failed()
+        return self._acked.count
+
+    @property
+    def acked(self) -> int:
+        """Messages acked so far."""
         return self._acked.count
 
     @property
@@ -359,8 +369,12 @@ class KafkaProducer(Closing):
             self._error = self._error or error
             return
         partition, offset = message.partition(), message.offset()
-        if partition is not None and offset is not None:
-            self._acked.add(partition, offset, offset + 1)
+        if partition is not None:
+            if offset is None:
+                self._acked.count += 1
+            else:
+                self._acked.add(partition, offset, offset + 1)
+            self.ack_times.add((message.latency() or 0.0) * 1e3)
 
     def _raise_failed(self) -> None:
         if self._error is not None:

@@ -9,7 +9,7 @@ from neuralake_kernel.errors import UsageError
 if TYPE_CHECKING:
     from neuralake_kernel.source.acks import Acks
     from neuralake_kernel.source.broker import Broker, Driver
-    from neuralake_kernel.source.produce import Producer
+    from neuralake_kernel.source.producer import Producer
 
 __all__ = ["open_producer", "reach"]
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from neuralake_kernel.source.broker import Broker
-    from neuralake_kernel.source.produce import Producer
+    from neuralake_kernel.source.producer import Producer
     from neuralake_kernel.source.recording import Recording
 
 __all__ = ["ReplayHandle", "replay"]
@@ -190,7 +190,7 @@ def match_columns(
     if missing or not chosen:
         what = ", ".join(missing) if missing else "any of the table's columns"
         shown = ", ".join(found[:12]) + (" …" if len(found) > 12 else "")
-        msg = f"Cannot replay {name} into this table: it has no {what}. Found: {shown}."
+        msg = f"Cannot send {name} to this table: it has no {what}. Found: {shown}."
         raise UsageError(
             msg,
             code="columns-missing",

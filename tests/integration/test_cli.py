@@ -29,6 +29,7 @@ VERBS = (
     "catalog",
     "query",
     "verify",
+    "produce",
     "journal",
     "settings",
     "demo",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from neuralake_kernel.source import read
 from neuralake_kernel.source.encode import encode_rows
-from neuralake_kernel.source.produce import Ranges
+from neuralake_kernel.source.producer import Ranges
 from neuralake_kernel.source.trace import envelope
 
 DATA = Path(__file__).parents[2] / "notebooks" / "data"

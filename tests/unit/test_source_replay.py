@@ -11,7 +11,7 @@ import pytest
 
 from neuralake_kernel.errors import SourceError
 from neuralake_kernel.source import Recording, ReplayHandle, read
-from neuralake_kernel.source.produce import Closing, Ranges
+from neuralake_kernel.source.producer import Closing, Ranges
 from neuralake_kernel.source.replaying import _Replay, match_columns
 
 LOG = Path(__file__).parents[2] / "notebooks/data/openbci-cyton-8ch/OpenBCI_GUI-v6-blinks-jawClench-alpha.txt"

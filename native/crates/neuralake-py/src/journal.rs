@@ -44,7 +44,7 @@ fn describe(directory: &Path, topic: &str) -> Result<Description, JournalError> 
     Ok((topic.incarnation().to_string(), partitions))
 }
 
-/// Synced messages of one partition as a record batch of offset, timestamp and value.
+/// Synced messages of one partition as a record batch of offset, timestamp, value and key.
 #[pyfunction]
 pub(crate) fn journal_read(
     py: Python<'_>,
@@ -72,18 +72,22 @@ fn read(
     let mut offsets = Int64Builder::new();
     let mut times = TimestampMicrosecondBuilder::new().with_data_type(utc.clone());
     let mut values = BinaryBuilder::new();
+    let mut keys = BinaryBuilder::new();
     let mut reader = Reader::open(&Topic::open(directory, topic)?, partition, from_offset)?;
     reader.poll(max_messages, usize::MAX, &mut |message| {
         offsets.append_value(i64::try_from(message.offset).unwrap_or(i64::MAX));
         times.append_value(message.timestamp_us);
         values.append_value(message.value);
+        keys.append_option(message.key);
     })?;
     let schema = Schema::new(vec![
         Field::new("offset", DataType::Int64, false),
         Field::new("timestamp", utc, false),
         Field::new("value", DataType::Binary, false),
+        Field::new("key", DataType::Binary, true),
     ]);
-    let columns: Vec<ArrayRef> = vec![Arc::new(offsets.finish()), Arc::new(times.finish()), Arc::new(values.finish())];
+    let columns: Vec<ArrayRef> =
+        vec![Arc::new(offsets.finish()), Arc::new(times.finish()), Arc::new(values.finish()), Arc::new(keys.finish())];
     Ok(RecordBatch::try_new(Arc::new(schema), columns))
 }
 
@@ -115,13 +119,27 @@ impl JournalWriter {
         Ok(Self { inner: Mutex::new(Some(Arc::new(writer))), owner: std::process::id() })
     }
 
-    /// Append binary values; returns (first, next) offset once they are acked.
-    fn append(&self, py: Python<'_>, values: &Bound<'_, PyAny>) -> PyResult<(u64, u64)> {
+    /// Append binary values, with a binary key each if any; returns (first, next) offset once they are acked.
+    #[pyo3(signature = (values, keys = None))]
+    fn append(
+        &self,
+        py: Python<'_>,
+        values: &Bound<'_, PyAny>,
+        keys: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<(u64, u64)> {
         let writer = self.writer()?;
         let array = array_of(values)?;
         let slices = slices(&array)?;
+        let key_array = keys.map(array_of).transpose()?;
+        let keys = match &key_array {
+            Some(array) => self::slices(array)?.into_iter().map(Some).collect(),
+            None => vec![None; slices.len()],
+        };
+        if keys.len() != slices.len() {
+            return Err(PyValueError::new_err(format!("found {} keys for {} values", keys.len(), slices.len())));
+        }
         // Errors become Python's outside: a thread that waits for the interpreter must not hold the writer.
-        let done = py.detach(move || writer.append(slices, SystemClock.now_us()));
+        let done = py.detach(move || writer.append_keyed(keys.into_iter().zip(slices), SystemClock.now_us()));
         let range = done.map_err(|e| journal_error(&e))?;
         Ok((range.start, range.end))
     }

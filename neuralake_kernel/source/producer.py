@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from neuralake_kernel.source.ack_times import AckTimes
     from neuralake_kernel.source.acks import AtRisk
 
 __all__ = ["Closing", "Producer", "Ranges", "closed"]
@@ -31,12 +32,20 @@ class Producer(Protocol):
         values: Sequence[bytes] | pa.BinaryArray,
         partition: int = 0,
         *,
-        key: bytes | None = None,
+        key: bytes | Sequence[bytes] | None = None,
     ) -> None:
-        """Hand over messages in order; they count as acked after ``flush``."""
+        """Hand over messages in order, with one key for all or one each; they count as acked after ``flush``."""
 
     def flush(self) -> int:
         """Wait until all are acked, and on the journal's disk; returns how many were since it was opened."""
+
+    @property
+    def acked(self) -> int:
+        """Messages acked so far; with ``acks="none"`` Kafka does not tell their offsets."""
+
+    @property
+    def ack_times(self) -> AckTimes:
+        """How long acks took so far."""
 
     @property
     def at_risk(self) -> AtRisk:

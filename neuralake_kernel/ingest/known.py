@@ -1,0 +1,34 @@
+"""What the spec of a job that was once started in a home tells of its table, without the code that declares it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["KnownJob", "known_job"]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownJob:
+    """Topic of a table, and its columns with whether each may be null."""
+
+    topic: str
+    columns: Mapping[str, bool]
+
+
+def known_job(home: Path, table: str) -> KnownJob | None:
+    """Read the spec of a table's job; None where it was never started.
+
+    Parameters
+    ----------
+    home
+        State folder of the workbench.
+    table
+        Name of the table.
+    """
+    path = home / "jobs" / Path(table).name / "spec.json"
+    if not path.is_file():
+        return None
+    spec = json.loads(path.read_text(encoding="utf-8"))
+    columns = {column["name"]: bool(column["nullable"]) for column in spec["contract"]["columns"]}
+    return KnownJob(topic=spec["topic"], columns=columns)
