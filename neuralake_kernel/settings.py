@@ -117,6 +117,9 @@ class Settings(BaseSettings):
         Cache of installed programs, shared by all state folders.
     stack, store, broker
         Store and ports of the local services; endpoints of the remote profile.
+    on_missing
+        What a job that is started does where its topic does not hold a position any more: ``fail``, ``earliest`` or
+        ``latest``; an argument of ``lab.ingest`` wins.
     spark
         Spark Connect server for cold questions; without it one is started on this machine.
 
@@ -137,6 +140,7 @@ class Settings(BaseSettings):
     store: StoreSettings | None = None
     broker: BrokerSettings | None = None
     spark: SparkSettings | None = None
+    on_missing: Literal["fail", "earliest", "latest"] = "fail"
     _given: frozenset[str] = PrivateAttr(default=frozenset())
 
     def __init__(self, **given: Any) -> None:  # noqa: ANN401 - one per field

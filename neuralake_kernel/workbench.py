@@ -22,6 +22,7 @@ from neuralake_kernel.ingest import (
     JobHandle,
     JobSpec,
     KnownJob,
+    OnMissing,
     add_recording,
     known_job,
     probe_store,
@@ -150,7 +151,8 @@ class Workbench:
         table: type,
         *,
         policy: IngestPolicy | None = None,
-        partitions: int = 1,
+        partitions: int | None = None,
+        on_missing: OnMissing | None = None,
         restart: RestartPolicy | None = None,
         faults: Path | None = None,
     ) -> JobHandle:
@@ -166,7 +168,12 @@ class Workbench:
         policy
             When to flush, where to start.
         partitions
-            Of the topic, if it is made now (> 0).
+            Of the topic (> 0). Without it a topic that is there is taken as it is, and one that is made now has one.
+        on_missing
+            What this start does where the topic does not hold a position of the table any more, because messages were
+            deleted, the log lost its tail, or the topic was made anew: ``fail`` with an error that names it, or go on
+            with the ``earliest`` message not read yet or the next one produced (``latest``). The table records what
+            was left out; later starts fail again. Without it the settings decide.
         restart
             Waits between restarts after a crash.
         faults
@@ -188,7 +195,10 @@ class Workbench:
         """
         declared = declaration_of(table)
         probe_store(self.store)
-        create_topic(self.broker, declared.topic, partitions)
+        if partitions is None:
+            _make_topic(self.broker, declared.topic)
+        else:
+            create_topic(self.broker, declared.topic, partitions)
         spec = JobSpec(
             table=declared.name,
             topic=declared.topic,
@@ -196,6 +206,7 @@ class Workbench:
             store=self.store,
             broker=self.broker,
             policy=policy or IngestPolicy(),
+            on_missing=on_missing or self.settings.on_missing,
             faults=faults,
         )
         return start_job(self.home, self.stack.supervisor, spec, restart=restart)

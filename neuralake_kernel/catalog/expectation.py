@@ -2,7 +2,8 @@
 
 Every line has ``partition`` and may have ``offset`` and ``rows``. Without ``offset`` the lines of a
 partition are numbered in order from 0, or from the first position of the table; without ``rows`` only
-the presence of the message is checked. Other keys are ignored, so a producer's own log serves.
+the presence of the message is checked. ``source`` (as rows name it) tells the lives of a topic apart. Other keys are
+ignored, so a producer's own log serves.
 """
 
 from collections.abc import Mapping
@@ -30,7 +31,7 @@ def load_expected(expect: "str | Path | pl.DataFrame", first_positions: Mapping[
     Returns
     -------
     polars.DataFrame
-        ``partition``, ``offset``, ``sent_rows`` (null where unknown), one row per message.
+        ``partition``, ``offset``, ``sent_rows`` (null where unknown), one row per message; ``source`` where it is told.
 
     Raises
     ------
@@ -55,7 +56,9 @@ def load_expected(expect: "str | Path | pl.DataFrame", first_positions: Mapping[
             .with_columns(offset=pl.int_range(pl.len()).over("partition") + pl.col("start").fill_null(0))
         )
     try:
+        told = [pl.col("source").cast(pl.String)] if "source" in frame.columns else []
         sent = frame.select(
+            *told,
             pl.col("partition").cast(pl.Int64),
             pl.col("offset").cast(pl.Int64),
             sent_rows=pl.col("rows").cast(pl.Int64),
@@ -64,7 +67,7 @@ def load_expected(expect: "str | Path | pl.DataFrame", first_positions: Mapping[
         raise _unreadable(expect, "partition, offset and rows must be whole numbers") from error
     if sent.select(pl.any_horizontal(pl.col("partition", "offset").is_null()).any()).item():
         raise _unreadable(expect, "a line has no partition, or only some have an offset")
-    twice = sent.select(pl.struct("partition", "offset").is_duplicated().any()).item()
+    twice = sent.select(pl.struct(pl.exclude("sent_rows")).is_duplicated().any()).item()
     if twice:
         raise _unreadable(expect, "a message (partition, offset) stands there twice")
     return sent
@@ -73,10 +76,10 @@ def load_expected(expect: "str | Path | pl.DataFrame", first_positions: Mapping[
 def _read_lines(path: Path) -> "pl.DataFrame":
     import polars as pl
 
-    schema = {"partition": pl.Int64, "offset": pl.Int64, "rows": pl.Int64}
+    schema = {"partition": pl.Int64, "offset": pl.Int64, "rows": pl.Int64, "source": pl.String}
     try:
         if not path.read_bytes().strip():
-            return pl.DataFrame(schema=schema)
+            return pl.DataFrame(schema=schema).drop("source")
         frame = pl.read_ndjson(path, infer_schema_length=None)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise _unreadable(path, type(error).__name__) from error

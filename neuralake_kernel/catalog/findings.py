@@ -1,9 +1,9 @@
 """The judgements of the checker over whole columns at once, and the list that keeps what they find."""
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from neuralake_kernel.catalog.coverage import Coverage
 from neuralake_kernel.catalog.verify_report import FINDINGS_KEPT, Finding, FindingKind
 
 if TYPE_CHECKING:
@@ -84,8 +84,7 @@ class FindingList:
     def count_missing(
         self,
         held: "pl.DataFrame",
-        first: Mapping[int, int],
-        now: Mapping[int, int],
+        covered: Coverage,
         absent: int,
     ) -> None:
         """On a source without gaps every absent offset is a lost message."""
@@ -93,13 +92,14 @@ class FindingList:
 
         if not absent:
             return
-        for partition, position in now.items():
-            span = pl.DataFrame({"offset": pl.int_range(first[partition], position, eager=True)}).with_columns(
-                partition=pl.lit(partition, dtype=pl.Int64)
+        placed = held.with_columns(run=covered.source_of("source"))
+        for run in covered.runs:
+            span = pl.DataFrame({"offset": pl.int_range(run.first, run.stop, eager=True)}).with_columns(
+                partition=pl.lit(run.partition, dtype=pl.Int64), run=pl.lit(run.source)
             )
             self.add_places(
                 "missing-message",
-                span.join(held, on=["partition", "offset"], how="anti", maintain_order="left"),
+                span.join(placed, on=["run", "partition", "offset"], how="anti", maintain_order="left"),
                 "partition {partition} offset {offset}",
             )
 
@@ -117,7 +117,7 @@ def judge_messages(rows: "pl.LazyFrame", found: FindingList) -> "pl.DataFrame":
     Returns
     -------
     polars.DataFrame
-        ``partition``, ``offset``, ``held_rows`` (distinct; null for a whole message), one per message.
+        ``source``, ``partition``, ``offset``, ``held_rows`` (distinct; null for a whole message), one per message.
     """
     import polars as pl
 
@@ -163,11 +163,12 @@ def judge_messages(rows: "pl.LazyFrame", found: FindingList) -> "pl.DataFrame":
         .with_columns(number=number)
         .group_by("number", maintain_order=True)
         .agg(
-            pl.col("partition", "offset").first(),
+            pl.col("source", "partition", "offset").first(),
             held_rows=(~pl.col("is_again") & ~pl.col("is_whole")).sum().cast(pl.Int64),
             has_whole=pl.col("is_whole").any(),
         )
         .select(
+            "source",
             "partition",
             "offset",
             held_rows=pl.when("has_whole").then(None).otherwise(pl.col("held_rows")),
@@ -182,15 +183,15 @@ def judge_sent(held: "pl.DataFrame", sent: "pl.DataFrame", found: FindingList) -
     Parameters
     ----------
     held
-        ``partition``, ``offset``, ``held_rows`` of `judge_messages`.
+        ``source``, ``partition``, ``offset``, ``held_rows`` of `judge_messages`.
     sent
-        ``partition``, ``offset``, ``sent_rows`` (null: unknown) that must be held by now.
+        ``partition``, ``offset``, ``sent_rows`` (null: unknown) that must be held by now; ``source`` where it is told.
     found
         Where breaches go.
     """
     import polars as pl
 
-    key = ["partition", "offset"]
+    key = [name for name in ("source", "partition", "offset") if name in sent.columns]
     place = "partition {partition} offset {offset}"
     missing = sent.join(held, on=key, how="anti").sort(key)
     found.add_places("missing-message", missing, place)

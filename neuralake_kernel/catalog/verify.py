@@ -6,11 +6,10 @@ The table is read first, at one version v; the quarantine afterwards, so that an
 never blamed; both are cut at v's positions. Nothing is written and no state is kept.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from neuralake_kernel.catalog.coverage import Coverage, jumps_of
 from neuralake_kernel.catalog.declaration import QUARANTINE_SUFFIX
 from neuralake_kernel.catalog.delta_log import LogHistory, read_history
 from neuralake_kernel.catalog.expectation import load_expected
@@ -26,28 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["verify_table"]
 
 _KEY: Final = ("source", "partition", "offset", "row")
-
-
-@dataclass(frozen=True, slots=True)
-class _Positions:
-    """What the log of the main table says about one job."""
-
-    now: Mapping[int, int]
-    first: Mapping[int, int]
-    epoch: int | None
-
-    def frame(self) -> "pl.DataFrame":
-        """Give ``partition``, ``first``, ``position``, one row per partition."""
-        import polars as pl
-
-        return pl.DataFrame(
-            {
-                "partition": list(self.now),
-                "first": [self.first[key] for key in self.now],
-                "position": list(self.now.values()),
-            },
-            schema={"partition": pl.Int64, "first": pl.Int64, "position": pl.Int64},
-        )
 
 
 def verify_table(
@@ -96,12 +73,14 @@ def verify_table(
             code="expect-missing",
             hint="pass expect=… (--expect FILE).",
         )
+    import polars as pl
+
     main = open_table(store, table, version=version)
     found = FindingList()
     history = None if foreign else read_history(main)
-    positions = _Positions({}, {}, None)
+    covered, epoch = Coverage(), None
     if history is not None:
-        positions = _read_positions(main, table, history, found)
+        covered, epoch = _read_positions(main, table, history, found)
     quarantine = None if foreign else _open_quarantine(store, table, found)
     recorded = None if quarantine is None else quarantine.transaction_version(str(main.metadata().id))
     if history is not None:
@@ -113,30 +92,34 @@ def verify_table(
         rejected = _read_rows(name, quarantine, is_quarantine=True)
         rows = _concat(rows, rejected)
     if history is not None and not history.is_complete:
-        positions = _from_oldest_held(positions, rows)
-    cut = rows if foreign else _cut(rows, positions, main.version(), recorded, found)
+        _reach_oldest_held(covered, rows)
+    cut = rows if foreign else _cut(rows, covered, main.version(), recorded, found)
     held = judge_messages(cut, found)
-    sent = None if expect is None else load_expected(expect, positions.first)
-    pending = 0
+    sent = None if expect is None else load_expected(expect, covered.first)
+    pending = left_out = 0
     if sent is not None:
         # Without row numbers a message that says nothing else is one row.
-        due = sent.fill_null(1) if foreign else _below(sent, positions)
-        pending = sent.height - due.height
+        due = sent.with_columns(pl.col("sent_rows").fill_null(1))
+        if not foreign:
+            due, pending = _due(sent, covered)
+            left_out = sent.height - due.height - pending
         judge_sent(held, due, found)
-    absent = 0 if foreign else _absent_offsets(held, positions)
+    absent = 0 if foreign else _absent_offsets(held, covered)
     if dense and sent is None:
-        found.count_missing(held, positions.first, positions.now, absent)
+        found.count_missing(held, covered, absent)
     return VerifyReport(
         table=table,
         version=main.version(),
         quarantine_version=recorded,
-        positions={str(key): value for key, value in sorted(positions.now.items())},
-        first_positions={str(key): value for key, value in sorted(positions.first.items())},
-        epoch=positions.epoch,
+        positions={str(key): value for key, value in sorted(covered.now.items())},
+        first_positions={str(key): value for key, value in sorted(covered.first.items())},
+        epoch=epoch,
         messages=held.height,
         **_row_counts(cut),
         expected=None if sent is None else sent.height,
         pending=pending,
+        left_out=left_out,
+        jumps=() if history is None else tuple(jump for told in jumps_of(history).values() for jump in told),
         absent_offsets=absent,
         counts=found.counts,
         problems=found.kept,
@@ -144,13 +127,14 @@ def verify_table(
     )
 
 
-def _read_positions(main: "DeltaTable", job: str, history: LogHistory, found: FindingList) -> _Positions:
-    """Positions, first positions and epoch; neither may ever move back."""
-    now: dict[int, int] = {}
-    first: dict[int, int] = {}
-    app_ids: dict[int, str] = {}
+def _read_positions(
+    main: "DeltaTable", job: str, history: LogHistory, found: FindingList
+) -> tuple[Coverage, int | None]:
+    """Runs and epoch; a position moves back by a jump alone, an epoch never."""
+    covered, app_ids, jumps = Coverage(), dict[int, str](), jumps_of(history)
     epoch: int | None = None
     for version, app_id, value in history.transactions():
+        covered.jump(jumps.pop(version, ()))
         if app_id == f"{job}/epoch":
             if epoch is not None and value <= epoch:
                 found.add("epoch-not-risen", f"version {version}: epoch {value} after {epoch}")
@@ -161,28 +145,26 @@ def _read_positions(main: "DeltaTable", job: str, history: LogHistory, found: Fi
         if owner != job or "/" not in rest or not partition.isdecimal():
             continue
         key = int(partition)
-        first.setdefault(key, value)
-        if value < now.get(key, value):
-            text = f"version {version}: partition {key} went from {now[key]} to {value}"
+        if value < covered.now.get(key, value):
+            text = f"version {version}: partition {key} went from {covered.now[key]} to {value}"
             found.add("position-moved-back", text, partition=key)
-        now[key] = value
+        covered.advance(key, value)
         app_ids[key] = app_id
     # The engine's own answer is asked too: a position that only our reading of the log sees is none.
     for key, app_id in app_ids.items():
-        if main.transaction_version(app_id) != now[key]:
-            text = f"{app_id}: the snapshot does not know position {now[key]}"
+        if main.transaction_version(app_id) != covered.now[key]:
+            text = f"{app_id}: the snapshot does not know position {covered.now[key]}"
             found.add("no-position", text, partition=key)
-    return _Positions(now, first, epoch)
+    return covered, epoch
 
 
-def _from_oldest_held(positions: _Positions, rows: "pl.LazyFrame") -> _Positions:
+def _reach_oldest_held(covered: Coverage, rows: "pl.LazyFrame") -> None:
     """Where the first commits are gone, a partition begins no later than with what it holds."""
     import polars as pl
 
     oldest = rows.group_by("partition").agg(pl.col("offset").min()).collect()
-    held = dict(zip(oldest["partition"], oldest["offset"], strict=True))
-    first = {key: min(value, held.get(key, value)) for key, value in positions.first.items()}
-    return _Positions(positions.now, first, positions.epoch)
+    for partition, offset in oldest.iter_rows():
+        covered.reach(partition, offset)
 
 
 def _open_quarantine(store: TableStore, table: str, found: FindingList) -> "DeltaTable | None":
@@ -248,7 +230,7 @@ def _concat(rows: "pl.LazyFrame", rejected: "pl.LazyFrame") -> "pl.LazyFrame":
 
 def _cut(
     rows: "pl.LazyFrame",
-    positions: _Positions,
+    covered: Coverage,
     version: int,
     recorded: int | None,
     found: FindingList,
@@ -256,29 +238,42 @@ def _cut(
     """Keep what lies below the positions; blame what lies beyond and may not."""
     import polars as pl
 
-    placed = rows.join(positions.frame().lazy(), on="partition", how="left")
+    placed = rows.with_columns(run=covered.source_of("source")).join(
+        covered.frame().lazy(), on=["run", "partition"], how="left"
+    )
     is_beyond = (pl.col("offset") >= pl.col("position")) | pl.col("position").is_null()
     # A quarantine rolled forward past v honestly holds rejects of later versions.
     may_run_ahead = recorded is not None and recorded > version
     blamed = is_beyond & ~pl.col("in_quarantine") if may_run_ahead else is_beyond
     is_rowless = pl.col("row").is_null() & ~pl.col("in_quarantine")
     found.add_beyond(placed.filter(blamed).collect())
-    found.add_misplaced(placed.filter((pl.col("offset") < pl.col("first")) | is_rowless).collect())
+    is_outside = (pl.col("offset") < pl.col("first")) | covered.is_left_out()
+    found.add_misplaced(placed.filter(is_outside | is_rowless).collect())
     return placed.filter(~is_beyond).select(*_KEY, "in_quarantine")
 
 
-def _below(sent: "pl.DataFrame", positions: _Positions) -> "pl.DataFrame":
-    """What was sent between the first positions and the positions."""
+def _due(sent: "pl.DataFrame", covered: Coverage) -> tuple["pl.DataFrame", int]:
+    """Give what was sent inside the runs, and how much lies at or after every position."""
     import polars as pl
 
-    placed = sent.join(positions.frame(), on="partition", how="left")
-    inside = pl.col("offset").is_between(pl.col("first"), pl.col("position"), closed="left")
-    return placed.filter(inside).select(sent.columns)
+    reach, key = covered.frame(), ["run", "partition"]
+    if "source" in sent.columns:
+        placed = sent.with_columns(run=covered.source_of("source")).join(reach, on=key, how="left")
+    else:
+        placed = sent.join(reach, on="partition", how="left")
+    is_pending = (pl.col("offset") >= pl.col("position")) | pl.col("position").is_null()
+    is_due = pl.col("offset").is_between(pl.col("first"), pl.col("position"), closed="left") & ~covered.is_left_out()
+    message = [name for name in ("source", "partition", "offset") if name in sent.columns]
+    judged = placed.group_by(message, maintain_order=True).agg(
+        pl.col("sent_rows").first(), is_due=is_due.any(), is_pending=is_pending.all()
+    )
+    due = judged.filter("is_due").select(sent.columns)
+    return due, judged.select(pl.col("is_pending").sum()).item()
 
 
-def _absent_offsets(held: "pl.DataFrame", positions: _Positions) -> int:
-    span = sum(position - positions.first[key] for key, position in positions.now.items())
-    return max(0, span - held.select("partition", "offset").n_unique()) if span else 0
+def _absent_offsets(held: "pl.DataFrame", covered: Coverage) -> int:
+    span = sum(run.stop - run.first for run in covered.runs)
+    return max(0, span - held.select("source", "partition", "offset").n_unique()) if span else 0
 
 
 def _row_counts(rows: "pl.LazyFrame") -> dict[str, int]:

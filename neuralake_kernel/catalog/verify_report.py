@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
+from neuralake_kernel.catalog.coverage import Jump
+
 __all__ = ["FINDINGS_KEPT", "Finding", "FindingKind", "VerifyReport"]
 
 FindingKind = Literal[
@@ -66,7 +68,8 @@ class VerifyReport:
     ``ok`` is the verdict. ``messages`` counts what is held below the positions, ``absent_offsets``
     the offsets between first position and position that no message has: normal on compacted topics
     and after transaction markers, decided by ``expect`` or ``dense``. ``pending`` counts messages
-    that were sent and lie at or after the position.
+    that were sent and lie at or after the position. ``jumps`` are the places where the job went on
+    elsewhere by somebody's choice, ``left_out`` the messages sent that it passed by: they are no loss.
     """
 
     table: str
@@ -85,6 +88,8 @@ class VerifyReport:
     counts: Mapping[FindingKind, int] = field(default_factory=dict)
     problems: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
+    left_out: int = 0
+    jumps: tuple[Jump, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -117,6 +122,8 @@ class VerifyReport:
             "dead_letters": self.dead_letters,
             "expected": self.expected,
             "pending": self.pending,
+            "left_out": self.left_out,
+            "jumps": [jump.to_json() for jump in self.jumps],
             "absent_offsets": self.absent_offsets,
             "missing": self.missing,
             "doubled": self.doubled,
@@ -139,6 +146,9 @@ class VerifyReport:
         ]
         if self.expected is not None:
             lines.append(f"  sent {self.expected:,}, not yet read {self.pending:,}")
+        if self.left_out:
+            lines.append(f"  left out by choice {self.left_out:,}")
+        lines += [f"  {jump}" for jump in self.jumps]
         if self.absent_offsets:
             lines.append(f"  offsets without a message {self.absent_offsets:,}")
         for key, position in self.positions.items():

@@ -7,12 +7,12 @@ may be killed at any moment and started again.
 
 from neuralake_kernel.ingest.add import AddReport, add_recording
 from neuralake_kernel.ingest.figures import CpuUse, Freshness, StoreOperation
-from neuralake_kernel.ingest.handle import JobHandle, report_path
+from neuralake_kernel.ingest.handle import JobHandle, JumpWarning, report_path
 from neuralake_kernel.ingest.known import KnownJob, known_job
 from neuralake_kernel.ingest.policy import FlushPolicy, IngestPolicy
 from neuralake_kernel.ingest.probe import probe_store
 from neuralake_kernel.ingest.report import JobReport
-from neuralake_kernel.ingest.spec import JobSpec, start_job, worker_incarnation
+from neuralake_kernel.ingest.spec import JobSpec, OnMissing, start_job
 
 __all__ = [
     "AddReport",
@@ -23,12 +23,13 @@ __all__ = [
     "JobHandle",
     "JobReport",
     "JobSpec",
+    "JumpWarning",
     "KnownJob",
+    "OnMissing",
     "StoreOperation",
     "add_recording",
     "known_job",
     "probe_store",
     "report_path",
     "start_job",
-    "worker_incarnation",
 ]

@@ -5,6 +5,7 @@ restarted finds the job where it is.
 """
 
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -14,9 +15,13 @@ from neuralake_kernel.errors import CommitError, FencedError, NeuralakeError
 from neuralake_kernel.ingest.report import JobReport
 from neuralake_kernel.stack import BrokerSpec, ProcessStatus, Supervisor
 
-__all__ = ["JobHandle", "report_path"]
+__all__ = ["JobHandle", "JumpWarning", "report_path"]
 
 _LOOK_S = 0.05
+
+
+class JumpWarning(UserWarning):
+    """A job went on elsewhere than its table had stopped, because somebody chose so; messages may be left out."""
 
 
 def report_path(home: Path, table: str) -> Path:
@@ -45,6 +50,7 @@ class JobHandle:
         self._report_path = report_path(home, table)
         self._supervisor = supervisor
         self._broker = broker
+        self._told: set[tuple[int, int, int]] = set()
 
     def status(self) -> ProcessStatus:
         """What the worker's process is doing; brings a dead supervisor back."""
@@ -55,8 +61,10 @@ class JobHandle:
         return found
 
     def report(self) -> JobReport:
-        """What the worker has done, as it last said."""
-        return JobReport.read(self._report_path, job=self.table, topic=self.topic)
+        """What the worker has done, as it last said; warns once of each jump (`JumpWarning`)."""
+        report = JobReport.read(self._report_path, job=self.table, topic=self.topic)
+        self._warn(report)
+        return report
 
     def wait(
         self,
@@ -121,6 +129,18 @@ class JobHandle:
     def __repr__(self) -> str:
         """Stable: what changes while it runs is in ``report()``."""
         return f"JobHandle({self.table!r}, topic={self.topic!r})"
+
+    def _warn(self, report: JobReport) -> None:
+        for jump in report.jumps:
+            place = (jump["partition"], jump["from"], jump["to"])
+            if place not in self._told:
+                self._told.add(place)
+                warnings.warn(
+                    f"Job {self.table} went on at offset {jump['to']:,} of {jump['topic']}/{jump['partition']} instead"
+                    f" of {jump['from']:,} by choice ({jump['cause']}).",
+                    JumpWarning,
+                    stacklevel=3,
+                )
 
     def _is_caught_up(self, report: JobReport) -> bool:
         from neuralake_kernel.source import is_caught_up

@@ -8,6 +8,11 @@ from neuralake_kernel.errors import UsageError
 
 __all__ = ["FlushPolicy", "IngestPolicy"]
 
+# A column of texts in one batch is addressed by 31 bits; half of that leaves room for what one message adds.
+_MOST_BYTES = 1024**3
+_MOST_ROWS = 2**31 - 1
+_MOST_AGE_S = 86_400.0
+
 
 @dataclass(frozen=True, slots=True)
 class FlushPolicy:
@@ -16,11 +21,11 @@ class FlushPolicy:
     Parameters
     ----------
     max_rows
-        Rows waiting (> 0).
+        Rows waiting (1 to 2,147,483,647).
     max_bytes
-        Bytes waiting (> 0).
+        Bytes waiting (1 to 1 GiB).
     max_age_s
-        Seconds the oldest message may wait (> 0); the freshness of a quiet table.
+        Seconds the oldest message may wait (> 0, a day at most); the freshness of a quiet table.
     budget_bytes
         Bytes that may wait or be under way to the store (≥ ``max_bytes``); past them the job stops reading until the
         store has taken some. None: three times ``max_bytes``, one buffer filling, one waiting, one under way.
@@ -33,10 +38,11 @@ class FlushPolicy:
 
     def __post_init__(self) -> None:
         """Refuse bounds that would never, or always, flush."""
-        for name in ("max_rows", "max_bytes", "max_age_s"):
+        most = {"max_rows": _MOST_ROWS, "max_bytes": _MOST_BYTES, "max_age_s": _MOST_AGE_S}
+        for name, limit in most.items():
             value = getattr(self, name)
-            if not value > 0:
-                message = f"Cannot flush by {name}={value}: expected more than 0."
+            if not 0 < value <= limit:
+                message = f"Cannot flush by {name}={value}: expected more than 0 and at most {limit:,}."
                 raise UsageError(message, code="flush-policy", context={name: value})
         if self.budget_bytes is not None and self.budget_bytes < self.max_bytes:
             message = f"Cannot hold budget_bytes={self.budget_bytes}: a buffer alone may have {self.max_bytes}."

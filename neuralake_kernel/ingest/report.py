@@ -1,7 +1,7 @@
 """What a job has done, as its worker last said."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,9 @@ class JobReport:
         After its last commit.
     positions
         Next offset to read of each partition, as committed.
+    jumps
+        Where this worker went on elsewhere than the table had stopped, by choice: ``topic``, ``partition``, ``from``,
+        ``to``, ``cause`` (code of the error), ``source``. The table's commits tell of them for good.
     caught_up
         Whether the end was reached with nothing left to commit, as the worker saw it.
     lag
@@ -86,6 +89,7 @@ class JobReport:
     table_version: int = 0
     quarantine_version: int = 0
     positions: Mapping[int, int] = field(default_factory=dict)
+    jumps: Sequence[Mapping[str, Any]] = ()
     caught_up: bool = False
     lag: int = 0
     commit_p50_ms: float | None = None
@@ -108,6 +112,7 @@ class JobReport:
         known["freshness"] = Freshness.from_json(value.get("freshness", {}))
         known["cpu"] = CpuUse.from_json(value.get("cpu", {}))
         known["store"] = {kind: StoreOperation.from_json(told) for kind, told in value.get("store", {}).items()}
+        known["jumps"] = tuple(value.get("jumps", ()))
         return cls(**known)
 
     @classmethod
@@ -126,6 +131,7 @@ class JobReport:
         value["warnings"] = dict(self.warnings)
         value["freshness"], value["cpu"] = self.freshness.to_json(), self.cpu.to_json()
         value["store"] = {kind: operation.to_json() for kind, operation in self.store.items()}
+        value["jumps"] = [dict(jump) for jump in self.jumps]
         return value
 
     def __str__(self) -> str:
@@ -135,6 +141,8 @@ class JobReport:
             said += f", {self.quarantined_rows:,} in quarantine"
         if self.warnings:
             said += f", {sum(self.warnings.values()):,} warnings"
+        if self.jumps:
+            said += f", went on elsewhere in {len(self.jumps)} partitions by choice"
         if self.lag:
             said += f", lag {self.lag:,} messages"
         return said

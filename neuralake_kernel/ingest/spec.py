@@ -7,25 +7,26 @@ started again.
 
 import json
 import os
+import secrets
 import sys
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from neuralake_kernel.contract import Contract
-from neuralake_kernel.errors import SourceError, StackError
+from neuralake_kernel.errors import StackError, UsageError
 from neuralake_kernel.ingest.handle import JobHandle
 from neuralake_kernel.ingest.policy import IngestPolicy
 from neuralake_kernel.ingest.probe import native_store
 from neuralake_kernel.stack import BrokerSpec, ProcessSpec, RestartPolicy, StoreSpec, Supervisor, check_port, free_port
 
-__all__ = ["JobSpec", "start_job", "worker_incarnation"]
+__all__ = ["JobSpec", "OnMissing", "start_job"]
+
+OnMissing = Literal["fail", "earliest", "latest"]
 
 _STOP_S = 90.0
-_TOPIC_S = 10.0
-_LOOK_S = 0.25
+# As much as a Delta transaction can hold, and no sign.
+_TOKEN_BITS = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ class JobSpec:
         Where the lake and the topic are.
     policy
         How the job behaves.
+    on_missing
+        What this start does where the topic does not hold a position of the table any more: ``fail``, or go on with
+        the ``earliest`` message that was not read, or with the next one produced (``latest``).
+    token
+        Names the choice, so that it is spent once: the table remembers it.
     faults
         Plan of deaths for fault tests: a file of lines ``point nth``.
     """
@@ -54,7 +60,15 @@ class JobSpec:
     store: StoreSpec = field(repr=False)
     broker: BrokerSpec = field(repr=False)
     policy: IngestPolicy = field(default_factory=IngestPolicy)
+    on_missing: OnMissing = "fail"
+    token: int = field(default_factory=lambda: secrets.randbits(_TOKEN_BITS))
     faults: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a choice that is none."""
+        if self.on_missing not in get_args(OnMissing):
+            message = f"Cannot start a job with on_missing={self.on_missing!r}: expected one of {get_args(OnMissing)}."
+            raise UsageError(message, code="ingest-policy")
 
     def to_json(self) -> dict[str, Any]:
         """Return the spec as the worker reads it; it holds credentials."""
@@ -62,7 +76,6 @@ class JobSpec:
         if self.broker.kind == "journal":
             source = {"kind": "journal", "directory": self.broker.directory}
         else:
-            # The worker asks the broker for the incarnation each time it starts.
             source = {"kind": "kafka", "options": dict(self.broker.options)}
         return {
             "job": self.table,
@@ -71,6 +84,7 @@ class JobSpec:
             "source": source,
             "contract": self.contract.to_json(),
             "start": self.policy.start,
+            "on_missing": {"choice": self.on_missing, "token": self.token},
             "flush": self.policy.flush.native(),
             "readers": self.policy.reader_threads,
             "max_message_bytes": self.policy.max_message_bytes,
@@ -82,6 +96,8 @@ class JobSpec:
 
 def start_job(home: Path, supervisor: Supervisor, spec: JobSpec, *, restart: RestartPolicy | None = None) -> JobHandle:
     """Start a job under the supervisor, or find it running.
+
+    A job that runs needs no choice: one given for it is dropped, and another one is no reason to start it again.
 
     Parameters
     ----------
@@ -109,12 +125,15 @@ def start_job(home: Path, supervisor: Supervisor, spec: JobSpec, *, restart: Res
     path = folder / "spec.json"
     running = supervisor.find(spec.table)
     is_running = running is not None and running.is_running
-    wanted = json.dumps(spec.to_json() | {"metrics_port": _metrics_port(path, is_running=is_running)}, indent=2)
-    if is_running and path.exists() and path.read_text(encoding="utf-8") == wanted:
-        return JobHandle(home, supervisor, spec.table, spec.topic, spec.broker)
+    wanted = spec.to_json() | {"metrics_port": _metrics_port(path, is_running=is_running)}
+    if running is not None and is_running and path.exists():
+        written = json.loads(path.read_text(encoding="utf-8"))
+        may_keep = running.is_ready or spec.on_missing == "fail"
+        if may_keep and _without_choice(written) == _without_choice(wanted):
+            return JobHandle(home, supervisor, spec.table, spec.topic, spec.broker)
     if is_running:
         supervisor.stop(spec.table)
-    write_private(path, wanted)
+    write_private(path, json.dumps(wanted, indent=2))
     # What a former worker said is not what this one says.
     (folder / "report.json").unlink(missing_ok=True)
     supervisor.start(
@@ -141,44 +160,8 @@ def _metrics_port(path: Path, *, is_running: bool) -> int:
     return port
 
 
-def worker_incarnation(spec: Mapping[str, Any]) -> str:
-    """Ask Kafka which life of its topic a worker is about to read.
-
-    Parameters
-    ----------
-    spec
-        The job's spec, as the worker read it.
-
-    Returns
-    -------
-    str
-        The topic's id as a uuid.
-
-    Raises
-    ------
-    SourceError
-        ``topic-missing`` or ``broker-away``.
-    """
-    from neuralake_kernel.source import topic_incarnation
-
-    broker = BrokerSpec(kind="kafka", options=spec["source"]["options"])
-    deadline = time.monotonic() + _TOPIC_S
-    while True:
-        try:
-            return _as_uuid(topic_incarnation(broker, spec["topic"]))
-        except SourceError as error:
-            # A broker that has just started may not know its topics yet.
-            if error.code != "topic-missing" or time.monotonic() > deadline:
-                raise
-            time.sleep(_LOOK_S)
-
-
-def _as_uuid(topic_id: str) -> str:
-    """Kafka prints its 16 bytes as URL-safe base64."""
-    import base64
-    import uuid
-
-    return str(uuid.UUID(bytes=base64.urlsafe_b64decode(topic_id + "=" * (-len(topic_id) % 4))))
+def _without_choice(spec: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in spec.items() if name != "on_missing"}
 
 
 def write_private(path: Path, text: str) -> None:

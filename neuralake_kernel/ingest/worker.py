@@ -17,7 +17,7 @@ from types import FrameType
 from neuralake_kernel import _bridge
 from neuralake_kernel.errors import NeuralakeError
 from neuralake_kernel.ingest.report import JobReport
-from neuralake_kernel.ingest.spec import worker_incarnation, write_private
+from neuralake_kernel.ingest.spec import write_private
 
 EXIT_CODES = {"stopped": 0, "fatal": 70, "fenced": 71, "crashed": 1}
 _REPORT_EVERY_S = 0.2
@@ -31,8 +31,6 @@ def main(path: Path) -> int:
     spec = json.loads(path.read_text(encoding="utf-8"))
     metrics_port = spec.pop("metrics_port", None)
     try:
-        if spec["source"]["kind"] == "kafka":
-            spec["source"]["incarnation"] = worker_incarnation(spec)
         spec["live_socket"] = str(_live_socket(path.parent))
         # Before anything else is done: whoever sees the table shall find its job's report.
         write_private(report_path, json.dumps({"job": spec["job"], "topic": spec["topic"], "state": "starting"}))

@@ -216,16 +216,30 @@ class KafkaDriver:
 
 
 def _opened(kind: Callable[[dict[str, Any]], T], options: dict[str, Any]) -> T:
-    """Make a client; an option it does not know is told before anything is asked."""
+    """Make a client; an option it does not know, or does not take, is told by name, never by value."""
     try:
         return kind(options)
     except KafkaException as error:
-        msg = f"Cannot reach Kafka with these client options: {kafka_error(error).str()}."
+        said = kafka_error(error)
+        msg = f"Cannot reach Kafka with these client options: {_option_fault(said, options)}."
         raise UsageError(
             msg,
             code="broker-option",
             hint="Options are librdkafka's, by their own names; mend NEURALAKE_BROKER__OPTIONS or its settings file.",
-        ) from error
+        ) from None
+
+
+def _option_fault(error: KafkaError, options: Mapping[str, Any]) -> str:
+    """Name the option; librdkafka's own words hold its value, which may be a secret."""
+    said = error.str()
+    named = next((name for name in sorted(options, key=len, reverse=True) if f'"{name}"' in said), None)
+    if named is None:
+        for value in sorted(map(str, options.values()), key=len, reverse=True):
+            said = said.replace(value, "***") if value else said
+        return said.strip()
+    if said.startswith("No such configuration property"):
+        return f"librdkafka has no option {named}"
+    return f"it does not take the value given for {named}: wrong kind, or out of range"
 
 
 def _patiently(ask: Callable[[], T], codes: set[str]) -> T:

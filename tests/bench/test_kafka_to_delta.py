@@ -21,7 +21,7 @@ import pytest
 
 import neuralake_kernel as nl
 from neuralake_kernel.contract import compile_contract
-from neuralake_kernel.ingest import FlushPolicy, IngestPolicy, JobSpec, worker_incarnation
+from neuralake_kernel.ingest import FlushPolicy, IngestPolicy, JobSpec
 from neuralake_kernel.source import create_topic, end_offsets, open_producer
 from tests.bench.measurement import Measurement, measured
 
@@ -130,7 +130,6 @@ def ours(lab: nl.Workbench, number: int) -> dict[str, Any]:
         broker=lab.broker,
         policy=IngestPolicy(flush=FlushPolicy(max_rows=COMMIT_ROWS, max_bytes=2**30, max_age_s=3600)),
     ).to_json()
-    spec["source"]["incarnation"] = worker_incarnation(spec)
     return {"job": spec, "messages": MESSAGES}
 
 

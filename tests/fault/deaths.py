@@ -22,6 +22,7 @@ RANDOM_MOMENT = "random_moment"
 PASSES = {
     "after_epoch_commit": 1,
     "after_first_positions": 1,
+    "after_partition_added": 1,
     "before_upload": 4,
     "after_reject_upload": 3,
     "after_upload": 4,
@@ -31,6 +32,8 @@ PASSES = {
     "after_roll_forward": 3,
     "before_checkpoint": 2,
 }
+# Passed only while a topic grows, so no part of a mixture.
+OF_GROWTH = {"after_partition_added"}
 AT_ONCE = RestartPolicy(initial_s=0.05, max_s=0.2)
 
 
@@ -53,7 +56,8 @@ class Death:
 
 def mixed_deaths(chance: random.Random, *, per_point: int, at_random: int) -> list[Death]:
     """Every named point so many times, random moments between, in a random order."""
-    deaths = [Death(point, chance.randint(1, PASSES[point])) for point in named_points() for _ in range(per_point)]
+    points = [point for point in named_points() if point not in OF_GROWTH]
+    deaths = [Death(point, chance.randint(1, PASSES[point])) for point in points for _ in range(per_point)]
     deaths += [Death(RANDOM_MOMENT, chance.randint(0, 700)) for _ in range(at_random)]
     chance.shuffle(deaths)
     return deaths

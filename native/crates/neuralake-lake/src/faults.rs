@@ -8,9 +8,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Every named point, in the order a flush passes them.
-pub const POINTS: [&str; 10] = [
+pub const POINTS: [&str; 11] = [
     "after_epoch_commit",
     "after_first_positions",
+    "after_partition_added",
     "before_upload",
     "after_reject_upload",
     "after_upload",

@@ -22,6 +22,23 @@ pub struct NamedFile {
     pub modified_ms: i64,
 }
 
+/// A place in a source where a job went on elsewhere than it had stopped, by somebody's choice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Jump {
+    /// Topic.
+    pub topic: String,
+    /// Partition of it.
+    pub partition: i32,
+    /// Next offset to read, before.
+    pub from: i64,
+    /// Next offset to read, after.
+    pub to: i64,
+    /// Why it could not go on where it was: the code of the error.
+    pub cause: String,
+    /// What rows read from here on name as their source.
+    pub source: String,
+}
+
 /// Ours in commitInfo: who committed, and which rejects stand beside the rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -34,6 +51,8 @@ pub struct Provenance {
     pub epoch: Option<i64>,
     /// Quarantine files decided by this commit.
     pub quarantine: Vec<NamedFile>,
+    /// Messages left out, or read anew, by choice.
+    pub jumps: Vec<Jump>,
 }
 
 impl Provenance {
@@ -74,12 +93,24 @@ impl Provenance {
             ]
             .into(),
         );
+        let jump = DataType::Struct(
+            vec![
+                Field::new("topic", DataType::Utf8, false),
+                Field::new("partition", DataType::Int32, false),
+                Field::new("from", DataType::Int64, false),
+                Field::new("to", DataType::Int64, false),
+                Field::new("cause", DataType::Utf8, false),
+                Field::new("source", DataType::Utf8, false),
+            ]
+            .into(),
+        );
         let own = DataType::Struct(
             vec![
                 Field::new("commit_id", DataType::Utf8, false),
                 Field::new("job", DataType::Utf8, true),
                 Field::new("epoch", DataType::Int64, true),
                 Field::new("quarantine", DataType::List(Arc::new(Field::new("element", file, false))), false),
+                Field::new("jumps", DataType::List(Arc::new(Field::new("element", jump, false))), false),
             ]
             .into(),
         );
@@ -98,6 +129,14 @@ mod tests {
             job: Some("j".to_owned()),
             epoch: Some(3),
             quarantine: vec![NamedFile { path: "f.parquet".to_owned(), size: 9, rows: 2, modified_ms: 5 }],
+            jumps: vec![Jump {
+                topic: "t".to_owned(),
+                partition: 1,
+                from: 7,
+                to: 9,
+                cause: "position-deleted".to_owned(),
+                source: "t@i".to_owned(),
+            }],
         };
         let mut writer = arrow::json::LineDelimitedWriter::new(Vec::new());
         writer.write(&own.to_batch().unwrap()).unwrap();

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use neuralake_stream::source::{KafkaSource, Source};
+use neuralake_stream::source::{Held, KafkaSource, Place, Source};
 
 #[derive(serde::Deserialize)]
 struct Spec {
@@ -24,8 +24,9 @@ fn main() {
     let spec: Spec = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let started = Instant::now();
     let mut source = KafkaSource::open(&spec.options, &spec.topic, "raw").unwrap();
-    let positions = source.held().unwrap().into_iter().map(|held| (held.partition, held.first)).collect();
-    let lanes = source.start(&positions, spec.readers).unwrap();
+    let place = |held: Held| (held.partition, Place { offset: held.first, leader_epoch: None });
+    let places = source.held().unwrap().into_iter().map(place).collect();
+    let lanes = source.start(&places, spec.readers).unwrap();
     let (count, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
     std::thread::scope(|scope| {
         for mut lane in lanes {

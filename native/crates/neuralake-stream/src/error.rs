@@ -28,6 +28,25 @@ pub enum StreamError {
         /// What the client said.
         reason: String,
     },
+    /// The broker has no topic of that name.
+    #[error("cannot read topic {topic}: the broker has no topic of that name")]
+    TopicMissing {
+        /// Topic of the job.
+        topic: String,
+    },
+    /// The broker remembers a job of this name, the table does not.
+    #[error(
+        "partition {partition} of {topic} was read to offset {remembered} by a job of this name, as the broker \
+         remembers; the table has no position for the topic: was it deleted, or renamed?"
+    )]
+    PositionUnknown {
+        /// Topic of the job.
+        topic: String,
+        /// Partition.
+        partition: i32,
+        /// Offset the broker remembers.
+        remembered: i64,
+    },
     /// The topic was made anew under its old name.
     #[error("topic {topic} is not the one this table was filled from: found incarnation {found}, recorded another")]
     SourceReplaced {
@@ -63,6 +82,21 @@ pub enum StreamError {
         /// End of the partition.
         end: i64,
     },
+    /// The log was cut below the position, and written again.
+    #[error(
+        "partition {partition} of {topic} was cut at offset {cut} and written again; the table continues at \
+         {position}: offsets {cut} to {position} now name messages that it does not hold"
+    )]
+    PositionTruncated {
+        /// Topic of the job.
+        topic: String,
+        /// Partition.
+        partition: i32,
+        /// Position of the table.
+        position: i64,
+        /// First offset that is not what was read.
+        cut: i64,
+    },
     /// A thread of the job ended without saying why.
     #[error("the {0} thread of the job ended unexpectedly")]
     ThreadLost(&'static str),
@@ -85,6 +119,9 @@ impl StreamError {
             Self::SpecInvalid(_) => "spec-invalid",
             Self::SourceUnreachable { .. } => "source-unreachable",
             Self::SourceRefused { .. } => "source-refused",
+            Self::TopicMissing { .. } => "topic-missing",
+            Self::PositionUnknown { .. } => "position-unknown",
+            Self::PositionTruncated { .. } => "position-truncated",
             Self::SourceReplaced { .. } => "source-replaced",
             Self::PositionDeleted { .. } => "position-deleted",
             Self::PositionPastEnd { .. } => "position-past-end",
@@ -114,12 +151,25 @@ impl StreamError {
             Self::SourceUnreachable { .. } => {
                 "`neuralake status` shows whether the broker runs; `neuralake up` starts it."
             }
-            Self::SourceReplaced { .. } => "Declare a new table for the new topic; the old table stays as it is.",
-            Self::PositionDeleted { .. } => {
-                "The broker deleted them by its retention. Go on with a table of a new name, or restore the topic."
+            Self::TopicMissing { .. } => {
+                "lab.ingest(…) makes it; a topic that was deleted does not come back by itself."
             }
-            Self::PositionPastEnd { .. } => {
-                "The topic lost its tail. Go on with a table of a new name, or restore the topic."
+            Self::PositionUnknown { .. } => {
+                "Bring the table back, or choose: lab.ingest(…, on_missing=\"earliest\") reads everything that is held, \
+                 on_missing=\"latest\" what comes from now on."
+            }
+            Self::SourceReplaced { .. } => {
+                "Declare a new table for the new topic, or choose: lab.ingest(…, on_missing=\"earliest\") goes on with \
+                 everything it holds, on_missing=\"latest\" with what comes from now on; what was read stays."
+            }
+            Self::PositionDeleted { .. } => {
+                "The broker deleted them by its retention. Restore the topic, or choose: \
+                 lab.ingest(…, on_missing=\"earliest\") goes on with the first message held, on_missing=\"latest\" with \
+                 the next one produced; the table records what was skipped."
+            }
+            Self::PositionPastEnd { .. } | Self::PositionTruncated { .. } => {
+                "The topic lost its tail. Restore it, or choose: lab.ingest(…, on_missing=\"earliest\") goes on where \
+                 the log went another way, on_missing=\"latest\" with the next message produced; what was read stays."
             }
             Self::Lake(e) => e.hint(),
             Self::Journal(e) => e.hint(),

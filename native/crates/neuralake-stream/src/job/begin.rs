@@ -3,44 +3,47 @@
 //! The epoch commit fences every older worker, and the snapshot it makes is the one the positions are taken from.
 //! The quarantine is rolled forward right after it and before anything is read, so that nothing is judged twice.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use neuralake_core::buffer::Buffer;
-use neuralake_core::position::{Offset, Partition};
 use neuralake_lake::log::Provenance;
 use neuralake_lake::quarantine::roll_forward;
 use neuralake_lake::{Draft, Faults, LakeError, Store, Table, TableView, store};
 
-use super::spec::{JobSpec, StartAt};
+use super::places::{Places, open_choice, short_id, take_places};
+use super::spec::JobSpec;
 use crate::StreamError;
-use crate::source::{Held, Source};
+use crate::source::{Guard, Source};
 
 /// A job that owns its table and knows where to read on.
 pub(super) struct Begun {
     pub(super) main: Table,
     pub(super) quarantine: Table,
     pub(super) epoch: i64,
-    pub(super) positions: BTreeMap<Partition, Offset>,
+    pub(super) places: Places,
+    pub(super) guard: Box<dyn Guard>,
 }
 
-pub(super) fn begin(
-    spec: &JobSpec,
-    source: &mut dyn Source,
-    incarnation: &str,
-    faults: &Arc<Faults>,
-) -> Result<Begun, StreamError> {
+impl Begun {
+    /// Take the partitions that appeared since: positions for them by a commit of their own, under the same epoch.
+    pub(super) fn take_partitions(&mut self, spec: &JobSpec, source: &mut dyn Source) -> Result<(), StreamError> {
+        self.places = take_places(spec, &mut self.main, self.epoch, source)?;
+        self.guard = source.guard();
+        self.main.pass("after_partition_added");
+        Ok(())
+    }
+}
+
+pub(super) fn begin(spec: &JobSpec, source: &mut dyn Source, faults: &Arc<Faults>) -> Result<Begun, StreamError> {
     let store = store::open(&spec.store)?;
     store::probe(&store)?;
     let (mut main, mut quarantine) = open_tables(spec, &store, faults)?;
-    let epoch = take_epoch(spec, &mut main, incarnation)?;
+    let epoch = take_epoch(spec, &mut main, source.incarnation())?;
     faults.pass("after_epoch_commit");
     roll_forward(&main, &mut quarantine, spec.deadline(), false)?;
-    let held = source.held()?;
-    let positions = take_positions(spec, &mut main, epoch, &held)?;
+    let places = take_places(spec, &mut main, epoch, source)?;
     faults.pass("after_first_positions");
-    check_held(spec, &held, &positions)?;
-    Ok(Begun { main, quarantine, epoch, positions })
+    Ok(Begun { main, quarantine, epoch, places, guard: source.guard() })
 }
 
 fn open_tables(spec: &JobSpec, store: &Arc<dyn Store>, faults: &Arc<Faults>) -> Result<(Table, Table), StreamError> {
@@ -54,15 +57,16 @@ fn open_tables(spec: &JobSpec, store: &Arc<dyn Store>, faults: &Arc<Faults>) -> 
     Ok((main, quarantine))
 }
 
-/// Commit the epoch after the newest one. Another incarnation of the topic stops here, before it fences anybody.
-fn take_epoch(spec: &JobSpec, main: &mut Table, incarnation: &str) -> Result<i64, StreamError> {
-    let id = short_id(incarnation)?;
+/// Commit the epoch after the newest one. Another incarnation of the topic stops here, before it fences anybody,
+/// unless this start may go on with it.
+fn take_epoch(spec: &JobSpec, main: &mut Table, incarnation: uuid::Uuid) -> Result<i64, StreamError> {
+    let id = short_id(incarnation);
     let mut epoch = 0;
     let mut is_replaced = false;
     main.commit(spec.deadline(), &mut |view: &mut dyn TableView| {
         let mut txns = Vec::new();
         match view.txn(&spec.incarnation_key())? {
-            Some(recorded) if recorded != id => {
+            Some(recorded) if recorded != id && open_choice(spec, view)?.is_none() => {
                 is_replaced = true;
                 return Ok(None);
             }
@@ -74,63 +78,9 @@ fn take_epoch(spec: &JobSpec, main: &mut Table, incarnation: &str) -> Result<i64
         Ok(Some(Draft { txns, provenance: provenance(spec, epoch), ..Draft::default() }))
     })?;
     if is_replaced {
-        return Err(StreamError::SourceReplaced { topic: spec.topic.clone(), found: incarnation.to_owned() });
+        return Err(StreamError::SourceReplaced { topic: spec.topic.clone(), found: incarnation.to_string() });
     }
     Ok(epoch)
-}
-
-/// Positions of the snapshot; a partition without one gets it by a commit of its own, before the first read.
-fn take_positions(
-    spec: &JobSpec,
-    main: &mut Table,
-    epoch: i64,
-    held: &[Held],
-) -> Result<BTreeMap<Partition, Offset>, StreamError> {
-    let mut positions = BTreeMap::new();
-    main.commit(spec.deadline(), &mut |view: &mut dyn TableView| {
-        check_epoch(spec, view, epoch)?;
-        positions.clear();
-        let mut txns = Vec::new();
-        let mut is_known = false;
-        for part in held {
-            is_known |= view.txn(&spec.position_key(part.partition.0))?.is_some();
-        }
-        for part in held {
-            let key = spec.position_key(part.partition.0);
-            let position = match view.txn(&key)? {
-                Some(position) => Offset(position),
-                None => {
-                    let chosen = match spec.start {
-                        // The choice is about the topic: a partition added to one under reading begins with its first.
-                        StartAt::Latest if !is_known => part.end,
-                        StartAt::Latest | StartAt::Earliest => part.first,
-                    };
-                    txns.push((key, chosen.0));
-                    chosen
-                }
-            };
-            positions.insert(part.partition, position);
-        }
-        if txns.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(Draft { txns, provenance: provenance(spec, epoch), ..Draft::default() }))
-    })?;
-    Ok(positions)
-}
-
-fn check_held(spec: &JobSpec, held: &[Held], positions: &BTreeMap<Partition, Offset>) -> Result<(), StreamError> {
-    for part in held {
-        let Some(position) = positions.get(&part.partition) else { continue };
-        let (topic, partition, position) = (spec.topic.clone(), part.partition.0, position.0);
-        if position < part.first.0 {
-            return Err(StreamError::PositionDeleted { topic, partition, position, first: part.first.0 });
-        }
-        if position > part.end.0 {
-            return Err(StreamError::PositionPastEnd { topic, partition, position, end: part.end.0 });
-        }
-    }
-    Ok(())
 }
 
 /// The precondition of every commit of a worker: its epoch is the newest.
@@ -141,12 +91,4 @@ pub(super) fn check_epoch(spec: &JobSpec, view: &mut dyn TableView, own: i64) ->
 
 pub(super) fn provenance(spec: &JobSpec, epoch: i64) -> Provenance {
     Provenance { job: Some(spec.job.clone()), epoch: Some(epoch), ..Provenance::default() }
-}
-
-/// 63 bits of an incarnation, as a Delta transaction can hold them.
-fn short_id(incarnation: &str) -> Result<i64, StreamError> {
-    let id = uuid::Uuid::parse_str(incarnation)
-        .map_err(|e| StreamError::SpecInvalid(format!("incarnation {incarnation:?}: {e}")))?;
-    let (high, _) = id.as_u64_pair();
-    Ok(i64::try_from(high >> 1).unwrap_or(i64::MAX))
 }

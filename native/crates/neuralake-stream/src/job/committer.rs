@@ -5,14 +5,13 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread::Thread;
 use std::time::Instant;
 
-use neuralake_core::buffer::Flush;
 use neuralake_core::position::{Offset, Partition};
 use neuralake_lake::{LakeError, TableView as _, cpu};
 
 use super::begin::Begun;
-use super::flush::{checkpoint, land};
+use super::flush::{Work, checkpoint, land};
 use super::handle::Shared;
-use super::report::{State, Trouble, note_positions, note_tables, seconds};
+use super::report::{State, note_positions, note_tables, seconds};
 use super::ring::Ring;
 use super::spec::JobSpec;
 use crate::StreamError;
@@ -40,25 +39,28 @@ impl<'a> Committer<'a> {
         Self { spec, shared, ring, begun, waker, since_checkpoint: 0 }
     }
 
-    pub(super) fn commit_all(mut self, work: &Receiver<Flush>, answers: &SyncSender<Answer>) {
-        for flush in work {
-            let answer = self.commit(&flush);
+    /// Returns what it was given, for whoever goes on.
+    pub(super) fn commit_all(mut self, work: &Receiver<Work>, answers: &SyncSender<Answer>) -> Begun {
+        for work in work {
+            let answer = self.commit(&work);
             let has_failed = answer.is_err();
             // The other side may be gone; then nobody asks.
             let _ = answers.send(answer);
             self.waker.unpark();
             if has_failed {
-                return;
+                break;
             }
         }
+        self.begun
     }
 
-    fn commit(&mut self, flush: &Flush) -> Answer {
-        let (started, cpu_before) = (Instant::now(), cpu::of_this_thread());
-        let landed = land(self.spec, &mut self.begun, flush, &mut |error| {
+    fn commit(&mut self, work: &Work) -> Answer {
+        let (started, cpu_before, flush) = (Instant::now(), cpu::of_this_thread(), &work.flush);
+        let landed = land(self.spec, &mut self.begun, work, &mut |trouble| {
             let mut report = self.shared.report();
             report.state = State::Paused;
-            report.error = Some(Trouble::from(error));
+            report.error = Some(trouble);
+            !self.shared.is_stopping()
         })?;
         self.ring.lock().land(self.begun.main.version());
         let positions: BTreeMap<_, _> = flush.spans.iter().map(|(partition, span)| (*partition, span.to)).collect();

@@ -1,13 +1,16 @@
 //! One flush into one commit: rejects first, then rows, then the decision, then the quarantine.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use neuralake_core::buffer::Flush;
+use neuralake_core::position::Partition;
 use neuralake_lake::quarantine::roll_forward;
 use neuralake_lake::table::DataFile;
 use neuralake_lake::{Draft, LakeError, Table, TableView};
 
 use super::begin::{Begun, check_epoch, provenance};
+use super::report::Trouble;
 use super::spec::JobSpec;
 use crate::StreamError;
 
@@ -16,6 +19,13 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// Longest pause between two tries.
 const LAST_PAUSE: Duration = Duration::from_secs(2);
 
+/// A flush on its way to the committer.
+pub(super) struct Work {
+    pub(super) flush: Flush,
+    /// What proves the log before each position, where the source tells.
+    pub(super) leader_epochs: BTreeMap<Partition, i32>,
+}
+
 /// What a flush left behind.
 pub(super) struct Landed {
     pub(super) files: u64,
@@ -23,14 +33,16 @@ pub(super) struct Landed {
     pub(super) encode_cpu: Duration,
 }
 
-/// Land one flush. `paused` hears why the store keeps the job waiting.
+/// Land one flush. `paused` hears why store or source keep the job waiting, and says whether it may still wait.
 pub(super) fn land(
     spec: &JobSpec,
     begun: &mut Begun,
-    flush: &Flush,
-    paused: &mut dyn FnMut(&LakeError),
+    work: &Work,
+    paused: &mut dyn FnMut(Trouble) -> bool,
 ) -> Result<Landed, StreamError> {
+    let flush = &work.flush;
     let started = Instant::now();
+    begun.guard.ask();
     begun.main.ensure_fresh()?;
     begun.main.pass("before_upload");
     let mut landed = Landed { files: 0, bytes: 0, encode_cpu: Duration::ZERO };
@@ -51,18 +63,24 @@ pub(super) fn land(
     }
     begun.main.pass("after_upload");
     let has_rejects = !decided.quarantine.is_empty();
+    confirm_source(spec, begun, started, paused)?;
     let (epoch, table) = (begun.epoch, begun.main.root().to_string());
     begun.main.commit(spec.deadline(), &mut |view: &mut dyn TableView| {
         check_epoch(spec, view, epoch)?;
         let mut txns = Vec::with_capacity(flush.spans.len());
         for (partition, span) in &flush.spans {
-            let key = spec.position_key(partition.0);
+            let key = spec.position_key(*partition);
             let found = view.txn(&key)?.unwrap_or(-1);
             if found != span.from.0 {
                 let (table, partition, expected) = (table.clone(), partition.0, span.from.0);
                 return Err(LakeError::PositionMoved { table, partition, expected, found });
             }
             txns.push((key, span.to.0));
+            let key = spec.leader_epoch_key(*partition);
+            let proven = work.leader_epochs.get(partition).map(|epoch| i64::from(*epoch));
+            if view.txn(&key)? != proven {
+                txns.push((key, proven.unwrap_or(-1)));
+            }
         }
         Ok(Some(Draft { files: files.clone(), txns, provenance: decided.clone() }))
     })?;
@@ -70,6 +88,27 @@ pub(super) fn land(
         roll_forward(&begun.main, &mut begun.quarantine, spec.deadline(), true)?;
     }
     Ok(landed)
+}
+
+/// Nothing of a topic that was made anew may land: the source answers first, however long it is away.
+fn confirm_source(
+    spec: &JobSpec,
+    begun: &mut Begun,
+    started: Instant,
+    paused: &mut dyn FnMut(Trouble) -> bool,
+) -> Result<(), StreamError> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match begun.guard.confirm() {
+            Err(error @ StreamError::SourceUnreachable { .. })
+                if started.elapsed() < spec.deadline() && paused(Trouble::from(&error)) =>
+            {
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(LAST_PAUSE);
+            }
+            answer => return answer,
+        }
+    }
 }
 
 /// Checkpoint both tables, with the quarantine brought up first so that its next roll-forward reads little.
@@ -86,14 +125,14 @@ fn upload(
     table: &Table,
     batches: &[arrow::array::RecordBatch],
     started: Instant,
-    paused: &mut dyn FnMut(&LakeError),
+    paused: &mut dyn FnMut(Trouble) -> bool,
 ) -> Result<DataFile, StreamError> {
     let mut pause = FIRST_PAUSE;
     loop {
         match table.stage(batches) {
             Ok(file) => return Ok(file),
             Err(error @ LakeError::StoreUnreachable { .. }) if started.elapsed() < spec.deadline() => {
-                paused(&error);
+                paused(Trouble::from(&error));
                 std::thread::sleep(pause);
                 pause = (pause * 2).min(LAST_PAUSE);
             }

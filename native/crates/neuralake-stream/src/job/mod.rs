@@ -10,6 +10,7 @@ mod flush;
 mod handle;
 mod live;
 mod metrics;
+mod places;
 mod reader;
 mod report;
 mod ring;
@@ -18,4 +19,4 @@ mod spec;
 
 pub use handle::{Ending, Job};
 pub use report::{Report, State};
-pub use spec::{FlushPolicy, JobSpec, StartAt};
+pub use spec::{Choice, FlushPolicy, JobSpec, OnMissing, StartAt};

@@ -3,7 +3,7 @@
 //! A reader whose job is full waits, and so stops asking its source for more: the source keeps what it has, within
 //! its own bounds, and the poll for events goes on elsewhere.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 use std::time::Duration;
@@ -21,12 +21,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Messages taken between two looks at the clock.
 const TURN_MESSAGES: usize = 4096;
 
-/// Rows and bytes that wait, over all buffers of a job, and bytes under way to the store.
+/// What the readers of a job share: rows and bytes that wait, bytes under way to the store, and whether to go on.
 #[derive(Debug, Default)]
 pub(super) struct Level {
     pub(super) rows: AtomicUsize,
     pub(super) bytes: AtomicUsize,
     pub(super) under_way_bytes: AtomicUsize,
+    /// Whether readers are to end: the job stops, fails, or begins anew with other partitions.
+    pub(super) is_closed: AtomicBool,
 }
 
 impl Level {
@@ -103,7 +105,7 @@ impl Reader<'_> {
     }
 
     fn read_on(&mut self) -> Result<(), StreamError> {
-        while !self.shared.is_stopping() {
+        while !self.level.is_closed.load(Ordering::SeqCst) {
             if self.level.is_over(&self.policy) {
                 self.waker.unpark();
                 std::thread::park_timeout(LOOK_EVERY);

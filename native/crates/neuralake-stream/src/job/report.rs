@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use neuralake_core::position::{Offset, Partition};
+use neuralake_lake::log::Jump;
 use neuralake_lake::store::{Gates, OperationReport};
 use neuralake_lake::{LakeError, TableView as _};
 use serde::Serialize;
@@ -118,6 +119,8 @@ pub struct Report {
     pub quarantine_version: u64,
     /// Next offset of each partition, as committed.
     pub positions: BTreeMap<String, i64>,
+    /// Where this worker went on elsewhere than the table had stopped, by choice.
+    pub jumps: Vec<Jump>,
     /// Whether the end was reached, with nothing left to commit.
     pub caught_up: bool,
     /// Messages known to wait in the source.
@@ -174,6 +177,7 @@ impl Report {
             table_version: 0,
             quarantine_version: 0,
             positions: BTreeMap::new(),
+            jumps: Vec::new(),
             caught_up: false,
             lag: 0,
             commit_p50_ms: None,

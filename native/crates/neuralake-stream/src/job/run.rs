@@ -11,8 +11,9 @@ use neuralake_core::buffer::{Buffer, Flush};
 use neuralake_core::position::{Offset, Partition};
 use neuralake_lake::{Faults, TableView as _};
 
-use super::begin::begin;
+use super::begin::{Begun, begin};
 use super::committer::{Answer, Committer};
+use super::flush::Work;
 use super::handle::Shared;
 use super::live::{self, Live};
 use super::reader::{Basin, Level, Reader};
@@ -29,37 +30,57 @@ const NOTE_EVERY: Duration = Duration::from_millis(50);
 
 pub(super) fn run(spec: &JobSpec, shared: &Shared) -> Result<(), StreamError> {
     let faults = Arc::new(Faults::from_plan(spec.kill_plan.as_deref()));
-    let opened = source::open(&spec.source, &spec.topic, &spec.job)?;
-    let (mut source, incarnation) = (opened.source, opened.incarnation);
-    let begun = begin(spec, source.as_mut(), &incarnation, &faults)?;
-    let lanes = source.start(&begun.positions, spec.readers.max(1))?;
-    let basins = basins(spec, &incarnation, &begun.positions, lanes.len())?;
+    let mut source = source::open(&spec.source, &spec.topic, &spec.job)?;
+    let mut begun = begin(spec, source.as_mut(), &faults)?;
+    while let (kept, Next::Grown) = read(spec, shared, source.as_mut(), begun)? {
+        // All that was delivered is committed; a fresh client reads on, at the positions of the table.
+        source = source::open(&spec.source, &spec.topic, &spec.job)?;
+        begun = kept;
+        begun.take_partitions(spec, source.as_mut())?;
+    }
+    Ok(())
+}
+
+/// What follows when everything delivered is committed.
+enum Next {
+    /// The end, as asked.
+    Stop,
+    /// The topic has partitions that nobody reads yet.
+    Grown,
+}
+
+/// Read from the places of `begun` until the job is stopped, fails, or the topic grows.
+fn read(spec: &JobSpec, shared: &Shared, source: &mut dyn Source, begun: Begun) -> Result<(Begun, Next), StreamError> {
+    let lanes = source.start(&begun.places.places, spec.readers.max(1))?;
+    let positions = begun.places.positions();
+    let basins = basins(spec, &begun.places.source, &positions, lanes.len())?;
     {
         let mut report = shared.report();
         report.epoch = begun.epoch;
         report.state = State::Running;
         note_tables(&mut report, &begun);
-        note_positions(&mut report, &begun.positions);
+        note_positions(&mut report, &positions);
+        report.jumps.extend_from_slice(&begun.places.jumps);
     }
+    let level = Level::default();
     let ring = Ring::new(begun.main.version());
     let live = Live {
         epoch: begun.epoch,
         ring: &ring,
         basins: &basins,
         schema: Buffer::rows_schema(&spec.contract),
-        is_over: &|| shared.is_stopping(),
+        is_over: &|| level.is_closed.load(Ordering::SeqCst),
     };
     // Live reads are a service beside the job's work: it goes on without them, and its report names no socket then.
     let listener = spec.live_socket.as_deref().and_then(|path| live::listen(path).ok());
     shared.report().live_socket = listener.as_ref().and(spec.live_socket.clone());
     // One flush under way and one waiting: decoding never waits for the store longer than that, and memory is bounded.
-    let (flushes, work) = sync_channel::<Flush>(1);
+    let (flushes, work) = sync_channel::<Work>(1);
     let (answer, answers) = sync_channel::<Answer>(4);
-    let level = Level::default();
     let waker = std::thread::current();
     scope(|scope| {
         let committer = Committer::new(spec, shared, &ring, begun, waker.clone());
-        scope.spawn(move || committer.commit_all(&work, &answer));
+        let committing = scope.spawn(move || committer.commit_all(&work, &answer));
         let spawn = |(lane, basin): (Box<dyn Lane>, _)| {
             let reader = Reader { shared, policy: spec.flush, level: &level, basin, lane, waker: waker.clone() };
             scope.spawn(move || reader.read())
@@ -68,7 +89,6 @@ pub(super) fn run(spec: &JobSpec, shared: &Shared) -> Result<(), StreamError> {
         if let Some(listener) = &listener {
             scope.spawn(|| live.serve(listener));
         }
-        let source = source.as_mut();
         let mut control = Control {
             spec,
             shared,
@@ -80,27 +100,32 @@ pub(super) fn run(spec: &JobSpec, shared: &Shared) -> Result<(), StreamError> {
             answers,
             in_flight: 0,
         };
-        let result = control.steer(readers);
-        // Whatever ended it, the readers end too, and then the scope.
-        shared.stop();
+        let result = control.steer(readers).map_err(|error| control.source.explain(error));
+        if result.is_err() {
+            // A commit that waits for its source would hold up the end.
+            shared.stop();
+        }
+        // Whatever ended it, readers and live reads end too, then the committer, for nobody sends any more.
+        level.is_closed.store(true, Ordering::SeqCst);
+        drop(control);
         if let (Some(path), Some(_)) = (&spec.live_socket, &listener) {
             live::wake(path);
         }
-        result
+        let begun = committing.join().map_err(|_| StreamError::ThreadLost("committer"))?;
+        result.map(|next| (begun, next))
     })
 }
 
 fn basins(
     spec: &JobSpec,
-    incarnation: &str,
+    source: &str,
     positions: &BTreeMap<Partition, Offset>,
     count: usize,
 ) -> Result<Vec<Basin>, StreamError> {
     let contract = Arc::new(spec.contract.clone());
-    let source = format!("{}@{incarnation}", spec.topic);
     (0..count)
         .map(|_| {
-            let (contract, source) = (Arc::clone(&contract), source.clone());
+            let (contract, source) = (Arc::clone(&contract), source.to_owned());
             Ok(Basin::new(Buffer::new(contract, source, spec.max_message_bytes, positions.clone())?))
         })
         .collect()
@@ -114,7 +139,7 @@ struct Control<'a> {
     basins: &'a [Basin],
     ring: &'a Ring,
     level: &'a Level,
-    flushes: SyncSender<Flush>,
+    flushes: SyncSender<Work>,
     answers: Receiver<Answer>,
     in_flight: usize,
 }
@@ -122,10 +147,15 @@ struct Control<'a> {
 type Readers<'scope> = Vec<ScopedJoinHandle<'scope, Result<(), StreamError>>>;
 
 impl Control<'_> {
-    fn steer(&mut self, readers: Readers<'_>) -> Result<(), StreamError> {
+    fn steer(&mut self, readers: Readers<'_>) -> Result<Next, StreamError> {
         let mut noted = Instant::now();
+        let mut next = Next::Stop;
         while !self.shared.is_stopping() && !readers.iter().any(ScopedJoinHandle::is_finished) {
             self.source.listen()?;
+            if self.source.has_grown()? {
+                next = Next::Grown;
+                break;
+            }
             self.take_answers()?;
             // Readers are woken only when there is room again: woken for nothing, they would wake this thread for nothing.
             if self.is_due() && self.flush()? {
@@ -137,11 +167,13 @@ impl Control<'_> {
             }
             std::thread::park_timeout(LOOK_EVERY.min(Duration::from_millis(self.spec.flush.max_age_ms.max(1))));
         }
-        self.shared.stop();
+        self.level.is_closed.store(true, Ordering::SeqCst);
         for reader in readers {
+            reader.thread().unpark();
             reader.join().map_err(|_| StreamError::ThreadLost("reader"))??;
         }
-        self.finish()
+        self.finish()?;
+        Ok(next)
     }
 
     /// A full buffer waits for the committer; an old one only offers itself, and grows if the committer is busy.
@@ -165,6 +197,7 @@ impl Control<'_> {
             return Ok(false);
         }
         let mut flush: Option<Flush> = None;
+        let mut leader_epochs = BTreeMap::new();
         // Held until what leaves the buffers is under way: a live read sees it in one place or the other.
         let mut under_way = self.ring.lock();
         for basin in self.basins {
@@ -173,7 +206,11 @@ impl Control<'_> {
                 continue;
             }
             let taken = filled.take(self.level)?;
+            // While the buffer is held its lane delivers nothing: these are the epochs of the last messages in it.
+            let mut epochs = self.source.leader_epochs();
             drop(filled);
+            epochs.retain(|partition, _| taken.spans.contains_key(partition));
+            leader_epochs.extend(epochs);
             self.note_judged(&taken);
             flush = Some(match flush {
                 Some(flush) => flush.join(taken)?,
@@ -185,7 +222,7 @@ impl Control<'_> {
         drop(under_way);
         self.level.under_way_bytes.fetch_add(flush.bytes, Ordering::SeqCst);
         self.in_flight += 1;
-        if self.flushes.send(flush).is_err() {
+        if self.flushes.send(Work { flush, leader_epochs }).is_err() {
             // The committer has ended; its last answer says why.
             self.wait_answer()?;
         }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use neuralake_core::contract::Contract;
+use neuralake_core::position::Partition;
 use neuralake_lake::StoreSpec;
 use serde::Deserialize;
 
@@ -18,6 +19,29 @@ pub enum StartAt {
     Earliest,
     /// With the next message produced.
     Latest,
+}
+
+/// What to do where the source does not hold a position any more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Choice {
+    /// Stop with an error that names what is missing.
+    #[default]
+    Fail,
+    /// Go on with the first message held that was not read.
+    Earliest,
+    /// Go on with the next message produced.
+    Latest,
+}
+
+/// A choice and the one start it was made for.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OnMissing {
+    /// What to do.
+    pub choice: Choice,
+    /// Names the choice by a random number: the table remembers the last one that was spent.
+    pub token: i64,
 }
 
 /// When a buffer is flushed: whichever comes first.
@@ -50,6 +74,9 @@ pub struct JobSpec {
     pub contract: Contract,
     /// Where to begin.
     pub start: StartAt,
+    /// What this start does where a position is not held any more.
+    #[serde(default)]
+    pub on_missing: OnMissing,
     /// When to flush.
     pub flush: FlushPolicy,
     /// Threads that read and decode; more than the topic has partitions are not started.
@@ -76,7 +103,35 @@ impl JobSpec {
     pub fn from_json(text: &str) -> Result<Self, StreamError> {
         let spec: Self = serde_json::from_str(text).map_err(|e| StreamError::SpecInvalid(e.to_string()))?;
         spec.contract.validate()?;
+        spec.check_bounds()?;
         Ok(spec)
+    }
+
+    /// Refuse what would never, or always, flush, and what a batch cannot hold.
+    fn check_bounds(&self) -> Result<(), StreamError> {
+        let flush = &self.flush;
+        let bounded = [
+            ("flush.max_rows", flush.max_rows as u64, i32::MAX.unsigned_abs().into()),
+            // A column of texts in one batch is addressed by 31 bits; half of that leaves room for one message more.
+            ("flush.max_bytes", flush.max_bytes as u64, 1 << 30),
+            ("flush.max_age_ms", flush.max_age_ms, 86_400_000),
+            ("readers", self.readers as u64, 256),
+            ("max_message_bytes", self.max_message_bytes as u64, 1 << 30),
+            ("deadline_s", self.deadline_s, 86_400),
+            ("checkpoint_every", self.checkpoint_every, u64::MAX),
+        ];
+        for (name, value, most) in bounded {
+            if !(1..=most).contains(&value) {
+                return Err(StreamError::SpecInvalid(format!("{name} is {value}, expected 1 to {most}")));
+            }
+        }
+        if flush.budget_bytes < flush.max_bytes {
+            let (budget, most) = (flush.budget_bytes, flush.max_bytes);
+            return Err(StreamError::SpecInvalid(format!(
+                "flush.budget_bytes is {budget}, less than flush.max_bytes, {most}"
+            )));
+        }
+        Ok(())
     }
 
     /// The deadline as a duration.
@@ -99,7 +154,22 @@ impl JobSpec {
         format!("{}/{}/id", self.job, self.topic)
     }
 
-    pub(super) fn position_key(&self, partition: i32) -> String {
+    pub(super) fn position_key(&self, partition: Partition) -> String {
         format!("{}/{}/{partition}", self.job, self.topic)
+    }
+
+    /// Kafka's leader epoch of the message before the position; -1 where it is not known.
+    pub(super) fn leader_epoch_key(&self, partition: Partition) -> String {
+        format!("{}/{}/{partition}/leader_epoch", self.job, self.topic)
+    }
+
+    /// How often the log was cut below a position and read on all the same.
+    pub(super) fn branch_key(&self) -> String {
+        format!("{}/{}/branch", self.job, self.topic)
+    }
+
+    /// The last choice that was spent.
+    pub(super) fn choice_key(&self) -> String {
+        format!("{}/choice", self.job)
     }
 }

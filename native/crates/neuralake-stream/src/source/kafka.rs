@@ -16,9 +16,13 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::types::RDKafkaConfRes;
+use uuid::Uuid;
 
+use super::kafka_admin::{KafkaAdmin, KafkaGuard, Watch};
+use super::kafka_ffi::set_leader_epochs;
 use super::kafka_queue::{Entry, Queue};
-use super::{Held, Lane, Source, deal};
+use super::{Guard, Held, Lane, Place, Source, deal, find_missing, kafka_cut};
 use crate::StreamError;
 
 /// How long the broker may take to answer a question at start.
@@ -49,6 +53,10 @@ const TUNED: [(&str, &str); 6] = [
 struct Told {
     lag: u64,
     trouble: Option<String>,
+    /// How far lanes have delivered.
+    places: BTreeMap<Partition, Place>,
+    /// Whether the broker had nothing at one of them.
+    has_lost_place: bool,
 }
 
 #[derive(Clone, Default)]
@@ -84,6 +92,11 @@ impl ConsumerContext for Listener {}
 /// A topic of Kafka: one client, whose lanes have a queue each.
 pub struct KafkaSource {
     topic: String,
+    config: ClientConfig,
+    admin: KafkaAdmin,
+    watch: Watch,
+    id: Uuid,
+    partitions: usize,
     consumer: Arc<BaseConsumer<Listener>>,
     told: Arc<Mutex<Told>>,
 }
@@ -98,10 +111,10 @@ struct KafkaLane {
 }
 
 impl KafkaSource {
-    /// Make a client; nothing is asked of the broker yet.
+    /// Make the clients, and ask the broker which life of the topic it holds.
     ///
     /// # Errors
-    /// `SourceRefused` for an option that librdkafka does not know or take.
+    /// `SourceRefused` for an option that librdkafka does not know or take, `TopicMissing`, `SourceUnreachable`.
     pub fn open(options: &BTreeMap<String, String>, topic: &str, job: &str) -> Result<Self, StreamError> {
         let mut config = ClientConfig::new();
         for (name, value) in TUNED {
@@ -116,8 +129,23 @@ impl KafkaSource {
         }
         let told = Arc::default();
         let listener = Listener { topic: topic.to_owned(), told: Arc::clone(&told) };
-        let consumer = config.create_with_context(listener).map_err(|e| refused(topic, &e))?;
-        Ok(Self { topic: topic.to_owned(), consumer: Arc::new(consumer), told })
+        let consumer = config.create_with_context(listener).map_err(|e| refused(topic, &redacted(e, options)))?;
+        let admin = KafkaAdmin::open(options, topic)?;
+        let id = admin.describe()?.id;
+        let (topic, watch) = (topic.to_owned(), Watch::new(admin.clone()));
+        Ok(Self { topic, config, admin, watch, id, partitions: 0, consumer: Arc::new(consumer), told })
+    }
+
+    /// Why the broker has nothing at a place: the topic is another one, or its log is.
+    fn find_lost_place(&mut self) -> Result<Option<StreamError>, StreamError> {
+        let found = self.admin.describe()?.id;
+        if found != self.id {
+            return Err(StreamError::SourceReplaced { topic: self.topic.clone(), found: found.to_string() });
+        }
+        let places = self.told.lock().map(|told| told.places.clone()).unwrap_or_default();
+        let held = self.held()?;
+        let missing = find_missing(self, &held, &places)?;
+        Ok(missing.first().map(|missing| missing.error(&self.topic, self.id)))
     }
 
     fn unreachable(&self, error: &KafkaError) -> StreamError {
@@ -126,6 +154,56 @@ impl KafkaSource {
 }
 
 impl Source for KafkaSource {
+    fn incarnation(&self) -> Uuid {
+        self.id
+    }
+
+    fn guard(&self) -> Box<dyn Guard> {
+        Box::new(KafkaGuard::new(self.admin.clone(), self.id))
+    }
+
+    fn cuts(&mut self, places: &BTreeMap<Partition, Place>) -> Result<BTreeMap<Partition, Offset>, StreamError> {
+        kafka_cut::find_cuts(&self.config, &self.topic, places)
+    }
+
+    fn remembered(&mut self) -> Result<BTreeMap<Partition, Offset>, StreamError> {
+        let mut asked = TopicPartitionList::new();
+        for part in self.held()? {
+            asked.add_partition(&self.topic, part.partition.0);
+        }
+        match self.consumer.committed_offsets(asked, ANSWER_WITHIN) {
+            Ok(found) => Ok(found
+                .elements()
+                .iter()
+                .filter_map(|element| match element.offset() {
+                    rdkafka::Offset::Offset(offset) => Some((Partition(element.partition()), Offset(offset))),
+                    _ => None,
+                })
+                .collect()),
+            // Who may not ask for groups has never told one anything either.
+            Err(KafkaError::MetadataFetch(RDKafkaErrorCode::GroupAuthorizationFailed)) => Ok(BTreeMap::new()),
+            Err(error) => Err(self.unreachable(&error)),
+        }
+    }
+
+    fn leader_epochs(&self) -> BTreeMap<Partition, i32> {
+        let epochs = |told: std::sync::MutexGuard<'_, Told>| {
+            told.places.iter().filter_map(|(partition, place)| Some((*partition, place.leader_epoch?))).collect()
+        };
+        self.told.lock().map(epochs).unwrap_or_default()
+    }
+
+    fn explain(&mut self, error: StreamError) -> StreamError {
+        if !self.told.lock().is_ok_and(|told| told.has_lost_place) {
+            return error;
+        }
+        match self.find_lost_place() {
+            Ok(Some(found)) | Err(found) => found,
+            // It is held again: the restart asks once more.
+            Ok(None) => StreamError::SourceUnreachable { topic: self.topic.clone(), reason: error.to_string() },
+        }
+    }
+
     fn held(&mut self) -> Result<Vec<Held>, StreamError> {
         // Serves the client's callbacks, so that its own words are in the error below.
         let metadata =
@@ -155,11 +233,7 @@ impl Source for KafkaSource {
             .collect()
     }
 
-    fn start(
-        &mut self,
-        positions: &BTreeMap<Partition, Offset>,
-        lanes: usize,
-    ) -> Result<Vec<Box<dyn Lane>>, StreamError> {
+    fn start(&mut self, places: &BTreeMap<Partition, Place>, lanes: usize) -> Result<Vec<Box<dyn Lane>>, StreamError> {
         let own_queue = |dealt: Vec<Partition>| {
             let partitions = dealt.len();
             let queue = Queue::over(&self.consumer, &self.topic, dealt).ok_or_else(|| StreamError::SourceRefused {
@@ -170,12 +244,16 @@ impl Source for KafkaSource {
             Ok(Box::new(KafkaLane { queue, topic, told, partitions, ended: BTreeSet::new() }) as Box<dyn Lane>)
         };
         // Queues first: a message must not reach the client's own.
-        let lanes = deal(positions.keys().copied(), lanes)
-            .into_iter()
-            .map(own_queue)
-            .collect::<Result<Vec<_>, StreamError>>()?;
-        let list = assignment(&self.topic, positions).map_err(|e| refused(&self.topic, &e))?;
+        let lanes =
+            deal(places.keys().copied(), lanes).into_iter().map(own_queue).collect::<Result<Vec<_>, StreamError>>()?;
+        self.partitions = places.len();
+        if let Ok(mut told) = self.told.lock() {
+            told.places.clone_from(places);
+        }
+        let list = assignment(&self.topic, places).map_err(|e| refused(&self.topic, &e))?;
         self.consumer.assign(&list).map_err(|e| refused(&self.topic, &e))?;
+        // An assignment is believed; a seek validates the leader epoch before anything is fetched.
+        self.consumer.seek_partitions(list, ANSWER_WITHIN).map_err(|e| self.unreachable(&e))?;
         Ok(lanes)
     }
 
@@ -194,6 +272,16 @@ impl Source for KafkaSource {
         Ok(())
     }
 
+    fn has_grown(&mut self) -> Result<bool, StreamError> {
+        match self.watch.look() {
+            Some(found) if found.id != self.id => {
+                Err(StreamError::SourceReplaced { topic: self.topic.clone(), found: found.id.to_string() })
+            }
+            Some(found) => Ok(found.partitions > self.partitions),
+            None => Ok(false),
+        }
+    }
+
     fn lag(&self) -> u64 {
         self.told.lock().map_or(0, |told| told.lag)
     }
@@ -203,7 +291,11 @@ impl Source for KafkaSource {
     }
 
     fn note_committed(&mut self, positions: &BTreeMap<Partition, Offset>) {
-        if let Ok(list) = assignment(&self.topic, positions) {
+        let places = positions
+            .iter()
+            .map(|(partition, offset)| (*partition, Place { offset: *offset, leader_epoch: None }))
+            .collect();
+        if let Ok(list) = assignment(&self.topic, &places) {
             // A hint for lag tools: a group coordinator that is away costs nothing.
             let _ = self.consumer.commit(&list, CommitMode::Async);
         }
@@ -218,11 +310,13 @@ impl Lane for KafkaLane {
         deliver: &mut dyn FnMut(&Message<'_>),
     ) -> Result<usize, StreamError> {
         let (mut delivered, mut failed) = (0, None);
+        let mut reached = Reached::default();
         let (topic, told, ended) = (&self.topic, &self.told, &mut self.ended);
         self.queue.drain(wait, limit, &mut |entry| match entry {
             // Behind a failure nothing may be delivered: the hole would be covered.
             _ if failed.is_some() => {}
-            Entry::Message(message) => {
+            Entry::Message(message, leader_epoch) => {
+                reached.note(message.partition, Place { offset: message.offset.next(), leader_epoch });
                 if !ended.is_empty() {
                     ended.remove(&message.partition);
                 }
@@ -238,6 +332,7 @@ impl Lane for KafkaLane {
             && let Ok(mut told) = self.told.lock()
         {
             told.trouble = None;
+            told.places.extend(reached.places());
         }
         failed.map_or(Ok(delivered), Err)
     }
@@ -247,15 +342,49 @@ impl Lane for KafkaLane {
     }
 }
 
+/// An error of a client's making, without the values of its options: any may be a secret.
+fn redacted(error: KafkaError, options: &BTreeMap<String, String>) -> KafkaError {
+    let KafkaError::ClientCreation(mut reason) = error else { return error };
+    for value in options.values().filter(|value| !value.is_empty()) {
+        reason = reason.replace(value.as_str(), "***");
+    }
+    KafkaError::ClientCreation(reason)
+}
+
+/// How far one turn has come: messages of a partition come in runs, so the last place is kept at hand.
+#[derive(Default)]
+struct Reached {
+    last: Option<(Partition, Place)>,
+    earlier: BTreeMap<Partition, Place>,
+}
+
+impl Reached {
+    fn note(&mut self, partition: Partition, place: Place) {
+        if let Some((former, at)) = self.last.replace((partition, place))
+            && former != partition
+        {
+            self.earlier.insert(former, at);
+        }
+    }
+
+    fn places(self) -> impl Iterator<Item = (Partition, Place)> {
+        self.earlier.into_iter().chain(self.last)
+    }
+}
+
 /// What the client says: an error that stops the job, or a trouble that it will get over itself.
 fn heed(topic: &str, told: &Mutex<Told>, code: RDKafkaErrorCode) -> Result<(), StreamError> {
     use RDKafkaErrorCode as Code;
     let error = KafkaError::MessageConsumption(code);
     match code {
+        Code::AutoOffsetReset | Code::OffsetOutOfRange => {
+            if let Ok(mut told) = told.lock() {
+                told.has_lost_place = true;
+            }
+            Err(refused(topic, &error))
+        }
         // After a damaged batch the client would go on behind it: the hole must not be committed.
         Code::Fatal
-        | Code::AutoOffsetReset
-        | Code::OffsetOutOfRange
         | Code::TopicAuthorizationFailed
         | Code::BadMessage
         | Code::BadCompression
@@ -281,18 +410,25 @@ fn unreachable(topic: &str, told: &Mutex<Told>, error: &KafkaError) -> StreamErr
     StreamError::SourceUnreachable { topic: topic.to_owned(), reason: format!("{error}{said}") }
 }
 
-fn assignment(topic: &str, positions: &BTreeMap<Partition, Offset>) -> Result<TopicPartitionList, KafkaError> {
-    let mut list = TopicPartitionList::with_capacity(positions.len());
-    for (partition, position) in positions {
-        list.add_partition_offset(topic, partition.0, rdkafka::Offset::Offset(position.0))?;
+pub(super) fn assignment(topic: &str, places: &BTreeMap<Partition, Place>) -> Result<TopicPartitionList, KafkaError> {
+    let mut list = TopicPartitionList::with_capacity(places.len());
+    for (partition, place) in places {
+        list.add_partition_offset(topic, partition.0, rdkafka::Offset::Offset(place.offset.0))?;
     }
+    let epochs: Vec<_> = places.values().map(|place| place.leader_epoch).collect();
+    set_leader_epochs(&mut list, &epochs);
     Ok(list)
 }
 
-fn refused(topic: &str, error: &KafkaError) -> StreamError {
+pub(super) fn refused(topic: &str, error: &KafkaError) -> StreamError {
     let reason = match error {
-        // Its own text holds the value, which may be a secret.
-        KafkaError::ClientConfig(_, reason, option, _) => format!("option {option}: {reason}"),
+        // librdkafka's own text holds the value, which may be a secret.
+        KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, _, option, _) => {
+            format!("librdkafka has no option {option}")
+        }
+        KafkaError::ClientConfig(_, _, option, _) => {
+            format!("librdkafka does not take the value given for its option {option}: wrong kind, or out of range")
+        }
         other => other.to_string(),
     };
     StreamError::SourceRefused { topic: topic.to_owned(), reason }

@@ -20,13 +20,15 @@ use rdkafka::bindings::{
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
 
+use super::kafka_ffi::leader_epoch;
+
 /// Most messages taken from librdkafka at a time.
 const BATCH: usize = 4096;
 
 /// What a queue holds.
 pub(super) enum Entry<'a> {
-    /// A message, borrowed from the client until the next one is asked for.
-    Message(Message<'a>),
+    /// A message, borrowed from the client until the next one is asked for, and the leader epoch it was written under.
+    Message(Message<'a>, Option<i32>),
     /// What happened to a partition.
     Event(Partition, RDKafkaErrorCode),
 }
@@ -138,5 +140,5 @@ fn entry(message: &rd_kafka_message_t) -> Entry<'_> {
         // SAFETY: librdkafka says where the value is and how long, for as long as the message lives.
         unsafe { std::slice::from_raw_parts(message.payload.cast::<u8>(), message.len) }
     };
-    Entry::Message(Message { partition, offset: Offset(message.offset), value })
+    Entry::Message(Message { partition, offset: Offset(message.offset), value }, leader_epoch(message))
 }

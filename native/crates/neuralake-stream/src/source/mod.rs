@@ -5,7 +5,11 @@
 
 mod journal;
 mod kafka;
+mod kafka_admin;
+mod kafka_cut;
+mod kafka_ffi;
 mod kafka_queue;
+mod missing;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,6 +22,29 @@ use serde::Deserialize;
 use crate::StreamError;
 pub use journal::JournalSource;
 pub use kafka::KafkaSource;
+use kafka::{assignment as kafka_assignment, refused as kafka_refused};
+pub use missing::{Cause, Missing, find_missing};
+
+/// A position, with what proves that the log before it is still the one that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Next offset to read.
+    pub offset: Offset,
+    /// Kafka's leader epoch of the message before it, where it is known.
+    pub leader_epoch: Option<i32>,
+}
+
+/// Holds a job to the life of the topic it began with.
+pub trait Guard: Send {
+    /// Send the question, without waiting: it covers every message delivered before this call.
+    fn ask(&mut self) {}
+
+    /// Wait for the answer.
+    ///
+    /// # Errors
+    /// `SourceReplaced` when the topic was made anew, `SourceUnreachable` when the source does not answer in time.
+    fn confirm(&mut self) -> Result<(), StreamError>;
+}
 
 /// What a partition holds now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,22 +59,51 @@ pub struct Held {
 
 /// A topic under reading.
 pub trait Source: Send {
+    /// Identity of the topic; another one under the same name has another.
+    fn incarnation(&self) -> uuid::Uuid;
+
+    /// Who asks, before each commit, that the topic is still this one.
+    fn guard(&self) -> Box<dyn Guard>;
+
+    /// Partitions whose log was cut below their place and written again, each with the first offset that is not what
+    /// was read.
+    ///
+    /// # Errors
+    /// `SourceUnreachable` when the source does not answer.
+    fn cuts(&mut self, _places: &BTreeMap<Partition, Place>) -> Result<BTreeMap<Partition, Offset>, StreamError> {
+        Ok(BTreeMap::new())
+    }
+
+    /// What the broker remembers of a job of this name: a hint that it once read here.
+    ///
+    /// # Errors
+    /// `SourceUnreachable` when the source does not answer.
+    fn remembered(&mut self) -> Result<BTreeMap<Partition, Offset>, StreamError> {
+        Ok(BTreeMap::new())
+    }
+
+    /// What proves the log before the messages that lanes have delivered last.
+    fn leader_epochs(&self) -> BTreeMap<Partition, i32> {
+        BTreeMap::new()
+    }
+
+    /// Say more of the error of a lane, by asking the source.
+    fn explain(&mut self, error: StreamError) -> StreamError {
+        error
+    }
+
     /// What each partition holds.
     ///
     /// # Errors
     /// `SourceUnreachable` when the source does not answer.
     fn held(&mut self) -> Result<Vec<Held>, StreamError>;
 
-    /// Begin at these positions, one for every partition to be read, with the partitions dealt out over at most
+    /// Begin at these places, one for every partition to be read, with the partitions dealt out over at most
     /// `lanes` lanes.
     ///
     /// # Errors
     /// A position that is not held, or a source that does not answer.
-    fn start(
-        &mut self,
-        positions: &BTreeMap<Partition, Offset>,
-        lanes: usize,
-    ) -> Result<Vec<Box<dyn Lane>>, StreamError>;
+    fn start(&mut self, places: &BTreeMap<Partition, Place>, lanes: usize) -> Result<Vec<Box<dyn Lane>>, StreamError>;
 
     /// Hear what the source says beside its messages; called ten times a second while lanes read.
     ///
@@ -55,6 +111,14 @@ pub trait Source: Send {
     /// What cannot be waited out; a broker that is away is waited for.
     fn listen(&mut self) -> Result<(), StreamError> {
         Ok(())
+    }
+
+    /// Whether the topic has more partitions than it was started with; asks now and then, and never waits.
+    ///
+    /// # Errors
+    /// `SourceReplaced` when the topic is another one.
+    fn has_grown(&mut self) -> Result<bool, StreamError> {
+        Ok(false)
     }
 
     /// Messages known to wait beyond what the lanes say, as far as the source tells.
@@ -117,31 +181,16 @@ pub enum SourceSpec {
     Kafka {
         /// Options under librdkafka's names; may hold secrets.
         options: BTreeMap<String, String>,
-        /// The topic's id, as the broker tells it.
-        incarnation: String,
     },
 }
 
-/// An open source and the incarnation of its topic.
-pub struct Opened {
-    /// The source.
-    pub source: Box<dyn Source>,
-    /// Identity of the topic; another one under the same name has another.
-    pub incarnation: String,
-}
-
-/// Open the topic of a job.
+/// Open the topic of a job, which must be there.
 ///
 /// # Errors
 /// What the source says.
-pub fn open(spec: &SourceSpec, topic: &str, job: &str) -> Result<Opened, StreamError> {
-    match spec {
-        SourceSpec::Journal { directory } => {
-            let source = JournalSource::open(directory, topic, job)?;
-            Ok(Opened { incarnation: source.incarnation(), source: Box::new(source) })
-        }
-        SourceSpec::Kafka { options, incarnation } => {
-            Ok(Opened { source: Box::new(KafkaSource::open(options, topic, job)?), incarnation: incarnation.clone() })
-        }
-    }
+pub fn open(spec: &SourceSpec, topic: &str, job: &str) -> Result<Box<dyn Source>, StreamError> {
+    Ok(match spec {
+        SourceSpec::Journal { directory } => Box::new(JournalSource::open(directory, topic, job)?),
+        SourceSpec::Kafka { options } => Box::new(KafkaSource::open(options, topic, job)?),
+    })
 }
