@@ -20,6 +20,7 @@ try:
         journal_set_retention,
         journal_trim,
         probe_store,
+        requeue,
         signal_columns,
     )
 except ModuleNotFoundError as error:
@@ -49,5 +50,6 @@ __all__ = [
     "journal_set_retention",
     "journal_trim",
     "probe_store",
+    "requeue",
     "signal_columns",
 ]

@@ -19,6 +19,7 @@ __all__ = [
     "journal_set_retention",
     "journal_trim",
     "probe_store",
+    "requeue",
     "signal_columns",
 ]
 
@@ -106,4 +107,5 @@ def journal_trim(
     faults: str | PathLike[str] | None = None,
 ) -> list[tuple[int, int, int, int, int]]: ...
 def probe_store(spec: str) -> None: ...
+def requeue(spec: str) -> str: ...
 def signal_columns(table: str) -> _ArrowArray: ...

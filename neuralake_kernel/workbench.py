@@ -23,15 +23,18 @@ from neuralake_kernel.ingest import (
     JobSpec,
     KnownJob,
     OnMissing,
+    RequeueReport,
     add_recording,
     known_job,
     probe_store,
+    requeue_rejects,
     start_job,
 )
 from neuralake_kernel.query import (
     ColdSql,
     Freshness,
     HotSql,
+    Quarantine,
     QueryPolicy,
     RecordingList,
     Result,
@@ -232,6 +235,44 @@ class Workbench:
             The class is not declared.
         """
         return check_rows(declaration_of(table).contract, rows)
+
+    def quarantine(self, table: str | type) -> Quarantine:
+        """Read what breaks the contract of a table: ``lab.quarantine(X).lazy()``, or show it.
+
+        Raises
+        ------
+        CatalogError
+            ``table-unknown``, with the nearest names in the hint.
+        """
+        return Quarantine(self.catalog.snapshots, self.catalog.resolve(table))
+
+    def requeue(self, table: str | type, *, faults: Path | None = None) -> RequeueReport:
+        """Bring rejects that hold the contract by now into the table, each once.
+
+        The job of the table may run meanwhile. The second time nothing moves.
+
+        Parameters
+        ----------
+        table
+            A class under ``@nl.table``; by a name, the contract is that of the job started last.
+        faults
+            Plan of deaths for fault tests.
+
+        Raises
+        ------
+        UsageError
+            ``contract-missing``: a name, and no job of it was started here.
+        CatalogError
+            The class is not declared.
+        CommitError
+            The log says no, or cannot be read; what was committed before has moved.
+        StackError
+            The store does not answer (retryable).
+        """
+        if isinstance(table, str):
+            return requeue_rejects(self.home, self.store, table, faults=faults)
+        declared = declaration_of(table)
+        return requeue_rejects(self.home, self.store, declared.name, declared.contract, faults=faults)
 
     def replay(
         self,

@@ -91,11 +91,11 @@ class LawTable:
         )
         return self.main().version()
 
-    def reject(self, places: Sequence[Place], *, recorded: int) -> None:
-        """Roll rejected rows forward into the quarantine, up to a version of the main table."""
+    def reject(self, places: Sequence[Place], *, recorded: int, moved: Sequence[Place] = ()) -> None:
+        """Roll rejected rows, and attempt rows of those ``moved``, forward up to a version of the main table."""
         write_deltalake(
             self.table_uri(f"{self.name}__quarantine"),
-            quarantine_frame(places, self.topic).to_arrow(),
+            pl.concat([quarantine_frame(places, self.topic), attempt_frame(moved, self.topic)]).to_arrow(),
             mode="append",
             storage_options=self.delta_options() or None,
             commit_properties=CommitProperties(app_transactions=[Transaction(self.main().metadata().id, recorded)]),
@@ -137,4 +137,11 @@ def quarantine_frame(places: Sequence[Place], topic: str = "device.raw") -> pl.D
             "_ingest_time": [T0 for _ in places],
         },
         schema=QUARANTINE_SCHEMA,
+    )
+
+
+def attempt_frame(places: Sequence[Place], topic: str = "device.raw") -> pl.DataFrame:
+    """Attempt rows of the quarantine: rejects of these places are in the table by now."""
+    return quarantine_frame(places, topic).with_columns(
+        raw=pl.lit(None, dtype=pl.Binary), reasons=pl.lit(["requeued"], dtype=pl.List(pl.String))
     )

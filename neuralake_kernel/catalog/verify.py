@@ -2,6 +2,7 @@
 
 A delivered message is one whole-message reject, or its rows 0..n-1 are split between the table and its
 quarantine; together they hold each message from the first position to the present one exactly once.
+A reject that was requeued is held by the table.
 The table is read first, at one version v; the quarantine afterwards, so that an honest writer at work is
 never blamed; both are cut at v's positions. Nothing is written and no state is kept.
 """
@@ -14,6 +15,7 @@ from neuralake_kernel.catalog.declaration import QUARANTINE_SUFFIX
 from neuralake_kernel.catalog.delta_log import LogHistory, read_history
 from neuralake_kernel.catalog.expectation import load_expected
 from neuralake_kernel.catalog.findings import FindingList, judge_messages, judge_sent
+from neuralake_kernel.catalog.moves import settle_moves
 from neuralake_kernel.catalog.snapshot import TableStore, open_table
 from neuralake_kernel.catalog.verify_report import VerifyReport
 from neuralake_kernel.errors import CatalogError, UsageError
@@ -90,7 +92,8 @@ def verify_table(
     if quarantine is not None:
         name = table + QUARANTINE_SUFFIX
         rejected = _read_rows(name, quarantine, is_quarantine=True)
-        rows = _concat(rows, rejected)
+        may_run_ahead = recorded is not None and recorded > main.version()
+        rows = _concat(rows, settle_moves(rows, rejected, found, may_run_ahead=may_run_ahead))
     if history is not None and not history.is_complete:
         _reach_oldest_held(covered, rows)
     cut = rows if foreign else _cut(rows, covered, main.version(), recorded, found)
@@ -213,13 +216,16 @@ def _read_rows(name: str, table: "DeltaTable", *, is_quarantine: bool, may_lack_
     # Without a row number only the count can be compared with what was sent.
     row = pl.col("_row") if "_row" in names else pl.int_range(pl.len()).over(key)
     source = pl.col("_source").cast(pl.String) if "_source" in names else pl.lit("")
-    return frame.select(
-        source=source,
-        partition=pl.col("_partition").cast(pl.Int64),
-        offset=pl.col("_offset").cast(pl.Int64),
-        row=row.cast(pl.Int64),
-        in_quarantine=pl.lit(is_quarantine),
-    )
+    places = {
+        "source": source,
+        "partition": pl.col("_partition").cast(pl.Int64),
+        "offset": pl.col("_offset").cast(pl.Int64),
+        "row": row.cast(pl.Int64),
+        "in_quarantine": pl.lit(is_quarantine),
+    }
+    if is_quarantine:
+        places["is_attempt"] = pl.col("raw").is_null() if "raw" in names else pl.lit(value=False)
+    return frame.select(**places)
 
 
 def _concat(rows: "pl.LazyFrame", rejected: "pl.LazyFrame") -> "pl.LazyFrame":

@@ -1,6 +1,7 @@
-"""Verbs of the tables: catalog, query, verify."""
+"""Verbs of the tables: catalog, query, verify, requeue."""
 
 import argparse
+from dataclasses import asdict
 
 from neuralake_kernel.cli.verbs import Screen, Verbs, open_lab
 
@@ -36,6 +37,13 @@ def add_verbs(verbs: Verbs) -> None:
     )
     verb.add_argument("table", metavar="TABLE", help="name of the table")
     verb.add_argument("--expect", metavar="FILE", help="JSON lines of what was sent: partition, offset, rows")
+    verb = verbs.add(
+        "requeue",
+        requeue,
+        does="bring rejects that hold the contract by now into their table, each once",
+        example="neuralake requeue openbci",
+    )
+    verb.add_argument("table", metavar="TABLE", help="name of the table; its contract is that of the job started last")
 
 
 def catalog(args: argparse.Namespace, screen: Screen) -> int:
@@ -79,3 +87,14 @@ def verify(args: argparse.Namespace, screen: Screen) -> int:
         sign = screen.out.paint("●", "green") if report.ok else screen.out.paint("✕", "red")
         screen.out.say(f"{sign} {report}")
     return 0 if report.ok else 1
+
+
+def requeue(args: argparse.Namespace, screen: Screen) -> int:
+    """Move what holds the contract by now."""
+    with open_lab(args) as lab:
+        report = lab.requeue(args.table)
+    if screen.as_json:
+        screen.facts(asdict(report))
+    else:
+        screen.out.say(str(report))
+    return 0

@@ -12,7 +12,8 @@ from neuralake_kernel.ingest.known import KnownJob, known_job
 from neuralake_kernel.ingest.policy import FlushPolicy, IngestPolicy
 from neuralake_kernel.ingest.probe import probe_store
 from neuralake_kernel.ingest.report import JobReport
-from neuralake_kernel.ingest.spec import JobSpec, OnMissing, start_job
+from neuralake_kernel.ingest.requeue import RequeueReport, requeue_rejects
+from neuralake_kernel.ingest.spec import JobSpec, OnMissing, start_job, worker_incarnation
 
 __all__ = [
     "AddReport",
@@ -26,10 +27,12 @@ __all__ = [
     "JumpWarning",
     "KnownJob",
     "OnMissing",
+    "RequeueReport",
     "StoreOperation",
     "add_recording",
     "known_job",
     "probe_store",
     "report_path",
+    "requeue_rejects",
     "start_job",
 ]

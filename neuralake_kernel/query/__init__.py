@@ -11,6 +11,7 @@ from neuralake_kernel.query.gate import AdmittedSql, admit
 from neuralake_kernel.query.hot import HotSql
 from neuralake_kernel.query.live import Freshness, LiveRead, check_freshness, read_live
 from neuralake_kernel.query.policy import QueryPolicy
+from neuralake_kernel.query.quarantine import Quarantine
 from neuralake_kernel.query.recordings import RecordingList, StoredRecording
 from neuralake_kernel.query.result import Result
 from neuralake_kernel.query.sample_files import SampleFiles
@@ -25,6 +26,7 @@ __all__ = [
     "Freshness",
     "HotSql",
     "LiveRead",
+    "Quarantine",
     "QueryPolicy",
     "ReadPlan",
     "RecordingList",

@@ -198,6 +198,6 @@ def read(lab: Workbench, table: str) -> pl.DataFrame:
 
 
 def held_rejects(lab: Workbench, table: str) -> Counter[Reject]:
-    """What the quarantine holds, by bytes and reasons."""
-    frame = read(lab, f"{table}__quarantine").select("raw", "reasons")
-    return Counter((raw or b"", tuple(reasons)) for raw, reasons in frame.iter_rows())
+    """What the quarantine holds by now, by bytes and reasons."""
+    frame = lab.quarantine(table).lazy().select("raw", "reasons").collect()
+    return Counter((raw, tuple(reasons)) for raw, reasons in frame.iter_rows())

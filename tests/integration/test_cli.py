@@ -31,6 +31,7 @@ VERBS = (
     "verify",
     "produce",
     "journal",
+    "requeue",
     "settings",
     "demo",
 )

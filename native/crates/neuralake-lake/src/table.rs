@@ -5,6 +5,7 @@
 //! snapshot after a commit is made from the commit itself, and what it recorded is remembered.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -246,6 +247,25 @@ impl Table {
             encode_cpu: Duration::ZERO,
             stats,
         })
+    }
+
+    /// Show every row of the snapshot at hand, batch by batch, until `visit` has seen enough.
+    ///
+    /// # Errors
+    /// What the store, the log or `visit` say.
+    pub fn read<E: From<LakeError>>(
+        &self,
+        visit: &mut dyn FnMut(&RecordBatch) -> Result<ControlFlow<()>, E>,
+    ) -> Result<(), E> {
+        let failed = |e: KernelError| E::from(log_error(&self.root, &e));
+        let scan = Arc::clone(&self.snapshot).scan_builder().build().map_err(failed)?;
+        for data in scan.execute(self.engine.clone()).map_err(failed)? {
+            let data = data.and_then(ArrowEngineData::try_from_engine_data).map_err(failed)?;
+            if visit(data.record_batch())?.is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Commit what `build` drafts for the snapshot at hand, and ask it again after every lost race.

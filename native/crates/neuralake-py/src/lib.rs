@@ -7,6 +7,7 @@ mod job;
 mod journal;
 mod journal_keeping;
 mod publication;
+mod requeue;
 mod store;
 
 use pyo3::prelude::*;
@@ -27,6 +28,8 @@ mod _native {
     };
     #[pymodule_export]
     use super::publication::{Publication, signal_columns};
+    #[pymodule_export]
+    use super::requeue::requeue;
     #[pymodule_export]
     use super::store::probe_store;
 }

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod error;
 pub mod job;
 pub mod journal;
+pub mod requeue;
 pub mod source;
 
 pub use error::StreamError;

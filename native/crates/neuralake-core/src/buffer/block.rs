@@ -169,17 +169,17 @@ impl Block {
         for broken in breaches.chunk_by(|a, b| a.row == b.row) {
             let row = broken[0].row;
             while let Some(letter) = letters.next_if(|letter| letter.after_rows <= row) {
-                rejects.push(letter.place, None, &letter.raw, std::iter::once(letter.reason));
+                rejects.push(letter.place, None, Some(&letter.raw), std::iter::once(letter.reason));
             }
             let (place, number) = self.identities.get(row);
             let reasons = broken.iter().map(|breach| plan.id(breach.rule));
-            rejects.push(place, Some(number), self.texts.get(row), reasons);
+            rejects.push(place, Some(number), Some(self.texts.get(row)), reasons);
             if let Some(kept) = &mut kept {
                 kept.set_bit(row, false);
             }
         }
         for letter in letters {
-            rejects.push(letter.place, None, &letter.raw, std::iter::once(letter.reason));
+            rejects.push(letter.place, None, Some(&letter.raw), std::iter::once(letter.reason));
         }
         kept.map(|mut kept| BooleanArray::from(kept.finish()))
     }

@@ -6,6 +6,7 @@
 //! Rows gather in an open block, whose seal runs the rules on whole columns; what is sealed is what a flush takes and
 //! what a live read may show. When a block is sealed changes no verdict.
 
+mod attempts;
 mod block;
 mod identity;
 mod rejects;
@@ -17,6 +18,7 @@ use arrow::array::{Array, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
 
+pub use self::attempts::{Origin, attempts, origins};
 use self::block::Block;
 use self::identity::{IDENTITY_BYTES, Place, Source, identity_fields};
 use self::rejects::Rejects;
@@ -184,11 +186,16 @@ impl Buffer {
 
     /// Take one message in. `now_us` is the wall clock in UTC microseconds.
     pub fn push(&mut self, message: &Message<'_>, now_us: i64) {
+        self.push_row(message, 0, now_us);
+    }
+
+    /// Take one row of a message in again: its text is the value, `row` its number within the message.
+    pub fn push_row(&mut self, message: &Message<'_>, row: i32, now_us: i64) {
         self.first_at_us.get_or_insert(now_us);
         self.messages += 1;
         self.cover(message);
         let place = Place::of(message, now_us);
-        if let Err(fault) = self.push_rows(message, place) {
+        if let Err(fault) = self.push_rows(message, place, row) {
             self.block.push_letter(place, fault.rule_id(), message.value);
         }
         if self.block.is_due() {
@@ -294,13 +301,13 @@ impl Buffer {
         self.spans.insert(message.partition, Span { from, to });
     }
 
-    /// Decode the rows of a message into the block, or say why it has none.
-    fn push_rows(&mut self, message: &Message<'_>, place: Place) -> Result<(), MessageFault> {
+    /// Decode the rows of a message into the block, or say why it has none. They are counted from `first`.
+    fn push_rows(&mut self, message: &Message<'_>, place: Place, first: i32) -> Result<(), MessageFault> {
         if message.value.len() > self.max_message_bytes {
             return Err(MessageFault::Size);
         }
         let mut cells = Cells::new();
-        for (row, text) in (0..).zip(lines(message.value, &self.reader)?) {
+        for (row, text) in (first..).zip(lines(message.value, &self.reader)?) {
             // `lines` has proven every line of a longer message: where this fails, it is the only one.
             self.reader.read(text, &mut cells)?;
             self.block.push_row(&self.contract, &self.plan, (place, row), cells.drain(..), text.as_bytes());

@@ -65,16 +65,16 @@ impl Rejects {
         self.bytes
     }
 
-    /// Take one in; without a `row` it is a whole message.
+    /// Take one in; without a `row` it is a whole message, without `raw` an attempt.
     pub(super) fn push<'a>(
         &mut self,
         place: Place,
         row: Option<i32>,
-        raw: &[u8],
+        raw: Option<&[u8]>,
         reasons: impl Iterator<Item = &'a str>,
     ) {
-        self.raw.append_value(raw);
-        self.bytes += raw.len() + 64;
+        self.raw.append_option(raw);
+        self.bytes += raw.map_or(0, <[u8]>::len) + 64;
         for reason in reasons {
             self.reasons.values().append_value(reason);
             self.bytes += reason.len() + 4;
