@@ -13,7 +13,7 @@ from neuralake_kernel.ingest.policy import FlushPolicy, IngestPolicy
 from neuralake_kernel.ingest.probe import probe_store
 from neuralake_kernel.ingest.report import JobReport
 from neuralake_kernel.ingest.requeue import RequeueReport, requeue_rejects
-from neuralake_kernel.ingest.spec import JobSpec, OnMissing, start_job, worker_incarnation
+from neuralake_kernel.ingest.spec import JobSpec, OnMissing, start_job
 
 __all__ = [
     "AddReport",
