@@ -1,5 +1,6 @@
 """The supervisor's promises, each with tiny Python programs as services and jobs."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -243,10 +244,17 @@ def test_scratch_is_emptied_before_each_start(supervisor: Supervisor, home: Path
     scratch = home / "scratch"
     code = "import os, signal; open(f'scratch/{os.getpid()}', 'w'); signal.pause()"
     supervisor.start(python("messy", code, scratch=str(scratch)))
-    wait_until(lambda: any(scratch.iterdir()), what="the first file")
+    # The folder itself is away for a moment while it is emptied.
+    wait_until(lambda: scratch.is_dir() and any(scratch.iterdir()), what="the first file")
     first = pid_of(supervisor, "messy")
     os.kill(first, signal.SIGKILL)
-    wait_until(lambda: [path.name for path in scratch.iterdir()] not in ([], [str(first)]), what="the second file")
+
+    def is_second() -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            return [path.name for path in scratch.iterdir()] not in ([], [str(first)])
+        return False
+
+    wait_until(is_second, what="the second file")
     assert [path.name for path in scratch.iterdir()] == [str(pid_of(supervisor, "messy"))]
 
 
