@@ -62,7 +62,16 @@ PROMISES: dict[Acks, dict[str, Any]] = {
     "buffered": {"enable.idempotence": False, "acks": "1"},
     "durable": {"enable.idempotence": True, "acks": "all"},
 }
-MOVING = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
+# What a broker says of a partition while leadership settles: after its start, and just after the topic was made, the
+# client's view may also be the newer one.
+MOVING = {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.REPLICA_NOT_AVAILABLE,
+}
 END = KafkaError._PARTITION_EOF  # noqa: SLF001
 
 
@@ -190,9 +199,10 @@ class KafkaDriver:
             error = message.error()
             if error is None:
                 return False
-            if error.code() != END:
+            if error.code() == END:
+                left.discard(message.partition() or 0)
+            elif error.code() not in MOVING or time.monotonic() > deadline:
                 raise self.refused(error, tried)
-            left.discard(message.partition() or 0)
         return True
 
     def _listed(self, admin: AdminClient, places: list[TopicPartition], spec: OffsetSpec) -> dict[int, int]:
