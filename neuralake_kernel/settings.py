@@ -120,6 +120,8 @@ class Settings(BaseSettings):
     on_missing
         What a job that is started does where its topic does not hold a position any more: ``fail``, ``earliest`` or
         ``latest``; an argument of ``lab.ingest`` wins.
+    disk_reserve_bytes
+        Free bytes of this machine's disks at which jobs stop reading, unless their policy says otherwise.
     spark
         Spark Connect server for cold questions; without it one is started on this machine.
 
@@ -141,6 +143,7 @@ class Settings(BaseSettings):
     broker: BrokerSettings | None = None
     spark: SparkSettings | None = None
     on_missing: Literal["fail", "earliest", "latest"] = "fail"
+    disk_reserve_bytes: int | None = Field(default=None, ge=0)
     _given: frozenset[str] = PrivateAttr(default=frozenset())
 
     def __init__(self, **given: Any) -> None:  # noqa: ANN401 - one per field

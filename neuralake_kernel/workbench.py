@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -208,7 +209,7 @@ class Workbench:
             contract=declared.contract,
             store=self.store,
             broker=self.broker,
-            policy=policy or IngestPolicy(),
+            policy=self._completed(policy or IngestPolicy()),
             on_missing=on_missing or self.settings.on_missing,
             faults=faults,
         )
@@ -273,6 +274,12 @@ class Workbench:
             return requeue_rejects(self.home, self.store, table, faults=faults)
         declared = declaration_of(table)
         return requeue_rejects(self.home, self.store, declared.name, declared.contract, faults=faults)
+
+    def _completed(self, policy: IngestPolicy) -> IngestPolicy:
+        """Fill in what the policy leaves to the settings."""
+        if policy.disk_reserve_bytes is not None:
+            return policy
+        return replace(policy, disk_reserve_bytes=self.settings.disk_reserve_bytes)
 
     def replay(
         self,

@@ -6,7 +6,7 @@ may be killed at any moment and started again.
 """
 
 from neuralake_kernel.ingest.add import AddReport, add_recording
-from neuralake_kernel.ingest.figures import CpuUse, Freshness, StoreOperation
+from neuralake_kernel.ingest.figures import CpuUse, DiskSpace, Freshness, StoreOperation
 from neuralake_kernel.ingest.handle import JobHandle, JumpWarning, report_path
 from neuralake_kernel.ingest.known import KnownJob, known_job
 from neuralake_kernel.ingest.policy import FlushPolicy, IngestPolicy
@@ -18,6 +18,7 @@ from neuralake_kernel.ingest.spec import JobSpec, OnMissing, start_job
 __all__ = [
     "AddReport",
     "CpuUse",
+    "DiskSpace",
     "FlushPolicy",
     "Freshness",
     "IngestPolicy",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-__all__ = ["CpuUse", "Freshness", "StoreOperation"]
+__all__ = ["CpuUse", "DiskSpace", "Freshness", "StoreOperation"]
 
 
 class _Figures:
@@ -50,6 +50,31 @@ class CpuUse(_Figures):
     def other_s(self) -> float:
         """What no stage has counted."""
         return max(0.0, self.process_s - self.read_s - self.encode_s - self.commit_s - self.store_s)
+
+
+@dataclass(frozen=True, slots=True)
+class DiskSpace(_Figures):
+    """The disk of this machine that will be full first.
+
+    Parameters
+    ----------
+    path
+        A folder on it.
+    free_bytes
+        What may be written.
+    reserve_bytes
+        Free bytes at which the job stops reading.
+    hours_left
+        Hours until then at the rate of the last ten minutes; None while it does not fill.
+    is_full
+        Whether the job has stopped reading for it.
+    """
+
+    path: str = ""
+    free_bytes: int = 0
+    reserve_bytes: int = 0
+    hours_left: float | None = None
+    is_full: bool = False
 
 
 @dataclass(frozen=True, slots=True)

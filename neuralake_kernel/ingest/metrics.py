@@ -43,6 +43,12 @@ _GAUGES = {
     "start_time_seconds": ("started_at", "When the worker began, in seconds since 1970."),
     "last_commit_time_seconds": ("last_commit_at", "When it committed last, in seconds since 1970."),
 }
+_DISK_GAUGES = {
+    "disk_free_bytes": ("free_bytes", "Bytes that may be written on the disk that will be full first."),
+    "disk_reserve_bytes": ("reserve_bytes", "Free bytes at which the job stops reading."),
+    "disk_hours_left": ("hours_left", "Hours until then at the rate of the last minutes."),
+    "disk_full": ("is_full", "1 while the job has stopped reading for it."),
+}
 _STORE_COUNTERS = {
     "store_requests": ("requests", "Requests sent to the store, repeated ones included."),
     "store_retries": ("retries", "Requests that repeated a failed one."),
@@ -83,6 +89,9 @@ class ReportCollector(Collector):
         yield _gauge("state", "1 for the state the job is in.", ("state",), states, table)
         yield from _times(report, table)
         yield from _store(report, table)
+        if report.disk is not None:
+            for name, (field, text) in _DISK_GAUGES.items():
+                yield _gauge(name, text, ("path",), [((report.disk.path,), getattr(report.disk, field))], table)
 
 
 def serve(port: int, report: Callable[[], JobReport]) -> str:

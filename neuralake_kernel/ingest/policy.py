@@ -75,6 +75,9 @@ class IngestPolicy:
         Seconds a commit may stay in doubt, or the store away, before the worker gives up and starts again (> 0).
     checkpoint_every
         Commits between two checkpoints (> 0).
+    disk_reserve_bytes
+        Free bytes of this machine's disk at which the job stops reading, until there is room again (≥ 0); None: 2 % of
+        the disk, at least 1 GiB and at most a tenth of it.
     readers
         Threads that read and decode (> 0), each with partitions of its own; None: one a core, at most four.
     """
@@ -84,6 +87,7 @@ class IngestPolicy:
     max_message_bytes: int = 8 * 1024**2
     deadline_s: int = 60
     checkpoint_every: int = 100
+    disk_reserve_bytes: int | None = None
     readers: int | None = None
 
     def __post_init__(self) -> None:
@@ -95,6 +99,9 @@ class IngestPolicy:
             if getattr(self, name) < 1:
                 message = f"Cannot run a job with {name}={getattr(self, name)}: expected at least 1."
                 raise UsageError(message, code="ingest-policy", context={name: getattr(self, name)})
+        if self.disk_reserve_bytes is not None and self.disk_reserve_bytes < 0:
+            message = f"Cannot keep disk_reserve_bytes={self.disk_reserve_bytes}: expected at least 0."
+            raise UsageError(message, code="ingest-policy")
         if self.readers is not None and self.readers < 1:
             message = f"Cannot run a job with readers={self.readers}: expected at least 1, or None."
             raise UsageError(message, code="ingest-policy", context={"readers": self.readers})

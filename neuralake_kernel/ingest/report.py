@@ -1,14 +1,18 @@
 """What a job has done, as its worker last said."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neuralake_kernel.ingest.figures import CpuUse, Freshness, StoreOperation
+from neuralake_kernel.ingest.figures import CpuUse, DiskSpace, Freshness, StoreOperation
 
 __all__ = ["JobReport"]
+
+# A night and a day: time to notice it in the morning.
+_WARN_HOURS = 24.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class JobReport:
         What the work cost, by stage.
     store
         What was asked of the store, by kind of operation: ``upload``, ``read``, ``list``, ``commit``, ``delete``.
+    disk
+        The disk of this machine that will be full first; None before it was looked at.
     metrics
         Where the same figures are as Prometheus text; empty when their port is taken.
     live_socket
@@ -97,6 +103,7 @@ class JobReport:
     freshness: Freshness = field(default_factory=Freshness)
     cpu: CpuUse = field(default_factory=CpuUse)
     store: Mapping[str, StoreOperation] = field(default_factory=dict)
+    disk: DiskSpace | None = None
     metrics: str = ""
     started_at: float | None = None
     last_commit_at: float | None = None
@@ -113,6 +120,8 @@ class JobReport:
         known["cpu"] = CpuUse.from_json(value.get("cpu", {}))
         known["store"] = {kind: StoreOperation.from_json(told) for kind, told in value.get("store", {}).items()}
         known["jumps"] = tuple(value.get("jumps", ()))
+        disk = value.get("disk")
+        known["disk"] = None if disk is None else DiskSpace.from_json(disk)
         return cls(**known)
 
     @classmethod
@@ -132,6 +141,7 @@ class JobReport:
         value["freshness"], value["cpu"] = self.freshness.to_json(), self.cpu.to_json()
         value["store"] = {kind: operation.to_json() for kind, operation in self.store.items()}
         value["jumps"] = [dict(jump) for jump in self.jumps]
+        value["disk"] = None if self.disk is None else self.disk.to_json()
         return value
 
     def __str__(self) -> str:
@@ -143,6 +153,9 @@ class JobReport:
             said += f", {sum(self.warnings.values()):,} warnings"
         if self.jumps:
             said += f", went on elsewhere in {len(self.jumps)} partitions by choice"
+        if self.disk is not None and (self.disk.is_full or (self.disk.hours_left or math.inf) < _WARN_HOURS):
+            left = "no room" if self.disk.is_full else f"full in {self.disk.hours_left:.1f} h"
+            said += f", disk of {self.disk.path}: {left}"
         if self.lag:
             said += f", lag {self.lag:,} messages"
         return said

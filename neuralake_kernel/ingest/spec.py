@@ -125,7 +125,8 @@ def start_job(home: Path, supervisor: Supervisor, spec: JobSpec, *, restart: Res
     path = folder / "spec.json"
     running = supervisor.find(spec.table)
     is_running = running is not None and running.is_running
-    wanted = spec.to_json() | {"metrics_port": _metrics_port(path, is_running=is_running)}
+    here = {"metrics_port": _metrics_port(path, is_running=is_running), "disk": _disk(home, spec)}
+    wanted = spec.to_json() | here
     if running is not None and is_running and path.exists():
         written = json.loads(path.read_text(encoding="utf-8"))
         may_keep = running.is_ready or spec.on_missing == "fail"
@@ -147,6 +148,15 @@ def start_job(home: Path, supervisor: Supervisor, spec: JobSpec, *, restart: Res
         )
     )
     return JobHandle(home, supervisor, spec.table, spec.topic, spec.broker)
+
+
+def _disk(home: Path, spec: JobSpec) -> dict[str, Any]:
+    """What the job fills on this machine: the state folder (journal, data of the services) and a lake of its own."""
+    lake = spec.store.path
+    if lake is not None:
+        lake.mkdir(parents=True, exist_ok=True)
+    paths = [str(path) for path in (home, lake) if path is not None]
+    return {"paths": paths, "reserve_bytes": spec.policy.disk_reserve_bytes}
 
 
 def _metrics_port(path: Path, *, is_running: bool) -> int:

@@ -15,6 +15,7 @@ __all__ = [
     "PROTOCOL_VERSION",
     "ActionName",
     "CircuitState",
+    "Disk",
     "Fault",
     "JobSnapshot",
     "JobState",
@@ -70,6 +71,15 @@ class StoreOperation(TypedDict):
     next_try_at: float | None
 
 
+class Disk(TypedDict):
+    """The disk of the worker's machine that will be full first."""
+
+    path: str
+    free_bytes: int
+    hours_left: float | None
+    is_full: bool
+
+
 class Report(TypedDict):
     """What a worker says of its job; the counters begin at the worker's own start.
 
@@ -104,6 +114,7 @@ class Report(TypedDict):
     arrival_p99_s: float | None
     cpu_s: float | None
     store: dict[str, StoreOperation]
+    disk: Disk | None
     metrics: str | None
     started_at: float | None
     last_commit_at: float | None

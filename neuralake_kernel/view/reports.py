@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import cast, get_args
 
-from neuralake_kernel.view.protocol import CircuitState, Fault, Report, StoreOperation
+from neuralake_kernel.view.protocol import CircuitState, Disk, Fault, Report, StoreOperation
 
 __all__ = ["fault_of", "normalise_report", "read_reports"]
 
@@ -75,6 +75,7 @@ def normalise_report(report: Mapping[str, object]) -> Report | None:
         arrival_p99_s=number(_part(report, "freshness").get("arrival_p99_s")),
         cpu_s=number(_part(report, "cpu").get("process_s")),
         store={kind: _operation(_part(_part(report, "store"), kind)) for kind in _part(report, "store")},
+        disk=_disk(_part(report, "disk")),
         metrics=str(report.get("metrics") or "") or None,
         started_at=seconds(report.get("started_at")),
         last_commit_at=seconds(report.get("last_commit_at")),
@@ -125,6 +126,17 @@ def number(value: object) -> float | None:
 def _part(report: Mapping[str, object], name: str) -> Mapping[str, object]:
     value = report.get(name)
     return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
+
+
+def _disk(told: Mapping[str, object]) -> Disk | None:
+    if not told:
+        return None
+    return Disk(
+        path=str(told.get("path") or ""),
+        free_bytes=_count(told, "free_bytes"),
+        hours_left=number(told.get("hours_left")),
+        is_full=told.get("is_full") is True,
+    )
 
 
 def _operation(told: Mapping[str, object]) -> StoreOperation:

@@ -8,7 +8,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import CollectorRegistry
 
-from neuralake_kernel.ingest import CpuUse, Freshness, JobReport, StoreOperation
+from neuralake_kernel.ingest import CpuUse, DiskSpace, Freshness, JobReport, StoreOperation
 from neuralake_kernel.ingest.metrics import ReportCollector, serve
 from neuralake_kernel.stack import free_port
 
@@ -41,6 +41,7 @@ REPORT = JobReport(
     last_commit_at=121.0,
     freshness=Freshness(event_s=122.0, arrival_s=123.0, commit_s=124.0),
     cpu=CpuUse(read_s=125.0, encode_s=126.0, commit_s=127.0, store_s=128.0, process_s=635.0),
+    disk=DiskSpace(path="/lake", free_bytes=139, reserve_bytes=140, hours_left=141.0, is_full=True),
     store={
         "upload": StoreOperation(requests=130, retries=131, failures=132, bytes=133, waited_s=134.0, under_way=135),
         "list": StoreOperation(requests=136, circuit="open", circuit_opened=137),
@@ -66,7 +67,7 @@ def rendered(report: JobReport) -> Told:
 
 def test_every_figure_of_the_report_is_told_once() -> None:
     values = sorted(value for value in rendered(REPORT).values() if value >= 101)
-    expected = [*range(101, 118), 0.118, 0.119, *range(120, 139)]
+    expected = [*range(101, 118), 0.118, 0.119, *range(120, 142)]
     # What is left of the process when the stages are taken away; and of 118 and 119 the seconds.
     expected = sorted([value for value in expected if value >= 101])
     assert values == pytest.approx(sorted({*expected, 129.0}))

@@ -39,6 +39,12 @@ pub enum LakeError {
         /// What the operating system said.
         reason: String,
     },
+    /// The lake's disk is full.
+    #[error("cannot write {path}: its disk is full")]
+    DiskFull {
+        /// File that found no room.
+        path: String,
+    },
     /// The table is not what the job expects.
     #[error("table {table}: {reason}")]
     TableMismatch {
@@ -111,6 +117,7 @@ impl LakeError {
             Self::StoreUnreachable { .. } => "store-unreachable",
             Self::StoreUnfit { .. } => "store-unfit",
             Self::Durability { .. } => "durability",
+            Self::DiskFull { .. } => "disk-full",
             Self::TableMismatch { .. } => "table-mismatch",
             Self::Fenced { .. } => "fenced",
             Self::PositionMoved { .. } => "position-moved",
@@ -126,16 +133,25 @@ impl LakeError {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::StoreUnreachable { .. } | Self::InDoubt { .. } | Self::Contended { .. } | Self::Durability { .. }
+            Self::StoreUnreachable { .. }
+                | Self::InDoubt { .. }
+                | Self::Contended { .. }
+                | Self::Durability { .. }
+                | Self::DiskFull { .. }
         )
     }
 
-    /// A failed fsync anywhere in a chain of causes, whoever wrapped it: the process must end on it.
-    pub(crate) fn durability_in(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
+    /// What a disk of ours said, anywhere in a chain of causes, whoever wrapped it: a failed fsync, on which the
+    /// process must end, or a full disk.
+    pub(crate) fn said_by_disk(error: &(dyn std::error::Error + 'static)) -> Option<Self> {
         let mut cause = Some(error);
         while let Some(said) = cause {
-            if let Some(Self::Durability { path, reason }) = said.downcast_ref::<Self>() {
-                return Some(Self::Durability { path: path.clone(), reason: reason.clone() });
+            match said.downcast_ref::<Self>() {
+                Some(Self::Durability { path, reason }) => {
+                    return Some(Self::Durability { path: path.clone(), reason: reason.clone() });
+                }
+                Some(Self::DiskFull { path }) => return Some(Self::DiskFull { path: path.clone() }),
+                _ => {}
             }
             cause = said.source();
         }
@@ -153,6 +169,7 @@ impl LakeError {
             Self::StoreUnfit { .. } => {
                 "Keep the lake on a local disk with hard links, or on a store with conditional puts."
             }
+            Self::DiskFull { .. } => "Free some space on that disk; the job goes on by itself.",
             Self::Durability { .. } => "Check the disk; the worker starts again from what is known to be safe.",
             Self::TableMismatch { .. } => "Declare the table as it is, or give the new shape a new name.",
             Self::Fenced { .. } => "Two workbenches open this lake; `neuralake status` names them, stop one.",

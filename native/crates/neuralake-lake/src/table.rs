@@ -570,7 +570,7 @@ fn is_absent(error: &KernelError) -> bool {
 /// The reader wraps what a store said in errors of its own: a store that is away, or a disk that failed, is told apart
 /// from a log that is ill.
 fn log_error(root: &Url, error: &KernelError) -> LakeError {
-    if let Some(ours) = LakeError::durability_in(error) {
+    if let Some(ours) = LakeError::said_by_disk(error) {
         return ours;
     }
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);

@@ -58,6 +58,7 @@ function facts(job: JobSnapshot, report: Report): Row[] {
     ["worker CPU", report.cpu_s === null ? UNKNOWN : ageText(report.cpu_s)],
     ["worker memory", sizeText(job.rss_bytes)],
     ["restarts", countText(job.restarts)],
+    ["disk", diskText(report.disk)],
     ["metrics", report.metrics ?? ""],
   ];
   return rows.filter(([, value]) => value !== UNKNOWN && value !== "");
@@ -68,6 +69,14 @@ const CIRCUITS: Readonly<Record<CircuitState, string>> = {
   open: ", held back: the store fails",
   half_open: ", one tries the store",
 };
+
+function diskText(disk: Report["disk"]): string {
+  if (disk === null) {
+    return "";
+  }
+  const left = disk.hours_left === null ? "" : `, full in ${ageText(disk.hours_left * 3600)}`;
+  return `${sizeText(disk.free_bytes)} free${left}`;
+}
 
 function operations(report: Report): Row[] {
   return Object.entries(report.store)

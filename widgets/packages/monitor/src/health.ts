@@ -15,6 +15,9 @@ const SILENCE_S = 5;
 /** A backlog that clears within this time at the present speed is no delay. */
 const BACKLOG_S = 5;
 
+/** A disk that will be full within a day is worth a word. */
+const DISK_HOURS = 24;
+
 /** Judge a job; `waitedS` is the time since its snapshot arrived here. */
 export function healthOf(job: JobSnapshot, waitedS: number): Health {
   const { report } = job;
@@ -25,6 +28,10 @@ export function healthOf(job: JobSnapshot, waitedS: number): Health {
   if (report !== null) {
     facts.push(`lag ${report.lag === null ? "unknown" : counted(report.lag, "message")}`);
     facts.push(`dead letters ${countText(report.dead_letters)}`);
+    const hours = report.disk?.hours_left ?? null;
+    if (hours !== null && hours < DISK_HOURS) {
+      facts.push(`disk full in ${ageText(hours * 3600)}`);
+    }
     if (report.quarantined_rows > 0) {
       facts.push(`${countText(report.quarantined_rows)} in quarantine`);
     }
@@ -39,7 +46,9 @@ function judge(job: JobSnapshot, waitedS: number): Omit<Health, "facts"> {
     case "fenced":
       return { state: "fenced", word: "Fenced: a newer worker owns this table" };
     case "paused":
-      return { state: "paused", word: "Paused: store or source is away, it goes on by itself" };
+      return job.report?.disk?.is_full === true
+        ? { state: "paused", word: "Paused: a disk is full, it reads on when there is room" }
+        : { state: "paused", word: "Paused: store or source is away, it goes on by itself" };
     case "backoff":
       return { state: "backoff", word: `Restarting after a crash (${counted(job.restarts, "restart")})` };
     case "stopping":

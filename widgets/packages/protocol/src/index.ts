@@ -12,6 +12,14 @@ export type OperationState = "running" | "done" | "failed";
 
 export type ServiceState = "starting" | "ready" | "backoff" | "stopping" | "stopped" | "fatal" | "fenced";
 
+/** The disk of the worker's machine that will be full first. */
+export interface Disk {
+  readonly path: string;
+  readonly free_bytes: number;
+  readonly hours_left: number | null;
+  readonly is_full: boolean;
+}
+
 /** What went wrong and what the reader can do about it. */
 export interface Fault {
   readonly code: string;
@@ -73,6 +81,7 @@ export interface Report {
   readonly arrival_p99_s: number | null;
   readonly cpu_s: number | null;
   readonly store: Readonly<Record<string, StoreOperation>>;
+  readonly disk: Disk | null;
   readonly metrics: string | null;
   readonly started_at: number | null;
   readonly last_commit_at: number | null;

@@ -45,11 +45,7 @@ impl DurableDisk {
         bytes: &[Bytes],
         mode: PutMode,
     ) -> std::result::Result<bool, LakeError> {
-        let failed = |e: io::Error| LakeError::StoreUnreachable {
-            action: "write",
-            path: target.display().to_string(),
-            reason: e.to_string(),
-        };
+        let failed = |e: io::Error| write_fault(target, &e);
         let directory = target.parent().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
         fs::create_dir_all(directory).map_err(failed)?;
         let temporary = waiting_place(directory).join(format!(".{}.tmp", Uuid::new_v4()));
@@ -78,11 +74,7 @@ impl DurableDisk {
             let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
             bytes.iter().try_for_each(|part| file.write_all(part))
         };
-        write().map_err(|e| LakeError::StoreUnreachable {
-            action: "write",
-            path: path.display().to_string(),
-            reason: e.to_string(),
-        })?;
+        write().map_err(|e| write_fault(path, &e))?;
         self.sync(path)
     }
 
@@ -118,6 +110,14 @@ fn waiting_place(directory: &FsPath) -> &FsPath {
     match directory.parent() {
         Some(table) if directory.ends_with("_delta_log") => table,
         _ => directory,
+    }
+}
+
+fn write_fault(path: &FsPath, error: &io::Error) -> LakeError {
+    let path = path.display().to_string();
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => LakeError::DiskFull { path },
+        _ => LakeError::StoreUnreachable { action: "write", path, reason: error.to_string() },
     }
 }
 
@@ -243,7 +243,7 @@ mod tests {
         assert!(matches!(disk.sync(&directory.path().join("absent")), Err(LakeError::Durability { .. })));
         let location = Path::from_absolute_path(directory.path().join("file")).unwrap();
         let error = disk.put(&location, PutPayload::from_static(b"x")).await.unwrap_err();
-        assert!(matches!(LakeError::durability_in(&error), Some(LakeError::Durability { .. })), "{error}");
+        assert!(matches!(LakeError::said_by_disk(&error), Some(LakeError::Durability { .. })), "{error}");
         assert!(!directory.path().join("file").exists());
     }
 }

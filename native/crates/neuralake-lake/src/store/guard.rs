@@ -107,7 +107,7 @@ impl Gates {
                 }
                 Err(error) => {
                     ticket.failed(&error.to_string());
-                    if tried >= tries || LakeError::durability_in(&error).is_some() {
+                    if tried >= tries || LakeError::said_by_disk(&error).is_some() {
                         return Err(error);
                     }
                 }

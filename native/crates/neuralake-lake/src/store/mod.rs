@@ -70,7 +70,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     fn put(&self, url: &Url, bytes: Bytes) -> Result<(), LakeError> {
         let path = object_path(url);
         self.runtime().block_on(async { self.objects().put(&path, bytes.into()).await }).map_err(|e| {
-            LakeError::durability_in(&e).unwrap_or_else(|| LakeError::StoreUnreachable {
+            LakeError::said_by_disk(&e).unwrap_or_else(|| LakeError::StoreUnreachable {
                 action: "write",
                 path: url.path().to_owned(),
                 reason: e.to_string(),

@@ -95,7 +95,7 @@ impl<'a> Committer<'a> {
         match checkpoint(self.spec, &mut self.begun) {
             Ok(()) => self.since_checkpoint = 0,
             // The flush has landed; the next one tries again.
-            Err(StreamError::Lake(LakeError::StoreUnreachable { .. })) => {}
+            Err(StreamError::Lake(LakeError::StoreUnreachable { .. } | LakeError::DiskFull { .. })) => {}
             Err(error) => return Err(error),
         }
         note_tables(&mut self.shared.report(), &self.begun);

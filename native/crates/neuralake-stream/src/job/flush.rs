@@ -131,8 +131,13 @@ fn upload(
     loop {
         match table.stage(batches) {
             Ok(file) => return Ok(file),
-            Err(error @ LakeError::StoreUnreachable { .. }) if started.elapsed() < spec.deadline() => {
-                paused(Trouble::from(&error));
+            Err(error @ (LakeError::StoreUnreachable { .. } | LakeError::DiskFull { .. })) => {
+                let may_wait = paused(Trouble::from(&error));
+                // A full disk is waited out: it is known that nothing landed, and starting again would not help.
+                let is_waited_out = matches!(error, LakeError::DiskFull { .. }) && may_wait;
+                if !is_waited_out && started.elapsed() >= spec.deadline() {
+                    return Err(error.into());
+                }
                 std::thread::sleep(pause);
                 pause = (pause * 2).min(LAST_PAUSE);
             }

@@ -8,6 +8,7 @@ use neuralake_lake::LakeError;
 use neuralake_lake::cpu::CpuMeter;
 use neuralake_lake::store::Gates;
 
+use super::disk::DiskWatch;
 use super::report::{Report, State, Trouble};
 use super::run::run;
 use super::spec::JobSpec;
@@ -34,6 +35,8 @@ pub(super) struct Shared {
     pub(super) clock: Arc<dyn Clock>,
     /// CPU time of the threads that read and decode.
     pub(super) read_cpu: CpuMeter,
+    /// Whether a disk is so full that nothing more may be read.
+    pub(super) is_disk_full: AtomicBool,
     gates: Arc<Gates>,
 }
 
@@ -44,6 +47,14 @@ impl Shared {
 
     pub(super) fn is_stopping(&self) -> bool {
         self.is_stopping.load(Ordering::SeqCst)
+    }
+
+    /// Look at the disks, if it is time, and say what is found.
+    pub(super) fn look_at(&self, disks: &mut DiskWatch) {
+        if let Some(found) = disks.look(self.clock.now_us()) {
+            self.is_disk_full.store(found.is_full, Ordering::SeqCst);
+            self.report().disk = Some(found);
+        }
     }
 
     /// Ask every thread to end; what is delivered is still committed.
@@ -68,6 +79,7 @@ impl Job {
             is_stopping: AtomicBool::new(false),
             clock,
             read_cpu: CpuMeter::default(),
+            is_disk_full: AtomicBool::new(false),
             gates: Arc::clone(&spec.store.gates),
         });
         let own = Arc::clone(&shared);

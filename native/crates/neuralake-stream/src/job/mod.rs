@@ -6,6 +6,7 @@
 
 mod begin;
 mod committer;
+mod disk;
 mod flush;
 mod handle;
 mod live;
@@ -17,6 +18,7 @@ mod ring;
 mod run;
 mod spec;
 
+pub use disk::{DiskPolicy, DiskReport};
 pub use handle::{Ending, Job};
 pub use report::{Report, State};
 pub use spec::{Choice, FlushPolicy, JobSpec, OnMissing, StartAt};

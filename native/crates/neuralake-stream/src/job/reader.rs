@@ -106,7 +106,7 @@ impl Reader<'_> {
 
     fn read_on(&mut self) -> Result<(), StreamError> {
         while !self.level.is_closed.load(Ordering::SeqCst) {
-            if self.level.is_over(&self.policy) {
+            if self.level.is_over(&self.policy) || self.shared.is_disk_full.load(Ordering::SeqCst) {
                 self.waker.unpark();
                 std::thread::park_timeout(LOOK_EVERY);
                 continue;

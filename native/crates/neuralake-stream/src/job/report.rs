@@ -11,6 +11,7 @@ use neuralake_lake::{LakeError, TableView as _};
 use serde::Serialize;
 
 use super::begin::Begun;
+use super::disk::DiskReport;
 use super::metrics::{CpuReport, Freshness, FreshnessReport};
 use crate::StreamError;
 
@@ -135,6 +136,8 @@ pub struct Report {
     pub cpu: CpuReport,
     /// What was asked of the store, by kind of operation.
     pub store: BTreeMap<&'static str, OperationReport>,
+    /// The disk of this machine that will be full first, where one is watched.
+    pub disk: Option<DiskReport>,
     /// When this worker began, in seconds since 1970, UTC.
     pub started_at: f64,
     /// When it committed last.
@@ -185,6 +188,7 @@ impl Report {
             freshness: FreshnessReport::default(),
             cpu: CpuReport::default(),
             store: BTreeMap::new(),
+            disk: None,
             started_at: seconds(now_us),
             last_commit_at: None,
             updated_at: seconds(now_us),
@@ -211,9 +215,17 @@ impl Report {
     /// operation it is that waits, the job is paused while it does.
     #[must_use]
     pub(super) fn finished(mut self, now_us: i64, gates: &Gates) -> Self {
-        if let Some(trouble) = gates.trouble().filter(|_| self.is_at_work()) {
+        // A full disk is the cause where the store fails for it, and is told instead.
+        let is_disk_full = self.error.as_ref().is_some_and(|trouble| trouble.code == "disk-full");
+        if let Some(trouble) = gates.trouble().filter(|_| self.is_at_work() && !is_disk_full) {
             self.state = State::Paused;
             self.error = Some(Trouble::from(&trouble));
+        }
+        if self.is_at_work()
+            && let Some(disk) = self.disk.as_ref().filter(|disk| disk.is_full)
+        {
+            self.state = State::Paused;
+            self.error = Some(disk.trouble());
         }
         self.store = gates.report();
         self.cpu = self.cpu.now(gates.cpu.total());

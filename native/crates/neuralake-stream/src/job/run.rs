@@ -13,6 +13,7 @@ use neuralake_lake::{Faults, TableView as _};
 
 use super::begin::{Begun, begin};
 use super::committer::{Answer, Committer};
+use super::disk::{DiskWatch, LocalDisks};
 use super::flush::Work;
 use super::handle::Shared;
 use super::live::{self, Live};
@@ -29,10 +30,20 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const NOTE_EVERY: Duration = Duration::from_millis(50);
 
 pub(super) fn run(spec: &JobSpec, shared: &Shared) -> Result<(), StreamError> {
+    let mut disks = DiskWatch::new(&spec.disk, Box::new(LocalDisks));
+    shared.look_at(&mut disks);
+    // Nothing is begun on a full disk: even an epoch is a file.
+    while shared.is_disk_full.load(Ordering::SeqCst) {
+        if shared.is_stopping() {
+            return Ok(());
+        }
+        std::thread::sleep(LOOK_EVERY);
+        shared.look_at(&mut disks);
+    }
     let faults = Arc::new(Faults::from_plan(spec.kill_plan.as_deref()));
     let mut source = source::open(&spec.source, &spec.topic, &spec.job)?;
     let mut begun = begin(spec, source.as_mut(), &faults)?;
-    while let (kept, Next::Grown) = read(spec, shared, source.as_mut(), begun)? {
+    while let (kept, Next::Grown) = read(spec, shared, source.as_mut(), &mut disks, begun)? {
         // All that was delivered is committed; a fresh client reads on, at the positions of the table.
         source = source::open(&spec.source, &spec.topic, &spec.job)?;
         begun = kept;
@@ -50,7 +61,13 @@ enum Next {
 }
 
 /// Read from the places of `begun` until the job is stopped, fails, or the topic grows.
-fn read(spec: &JobSpec, shared: &Shared, source: &mut dyn Source, begun: Begun) -> Result<(Begun, Next), StreamError> {
+fn read(
+    spec: &JobSpec,
+    shared: &Shared,
+    source: &mut dyn Source,
+    disks: &mut DiskWatch,
+    begun: Begun,
+) -> Result<(Begun, Next), StreamError> {
     let lanes = source.start(&begun.places.places, spec.readers.max(1))?;
     let positions = begun.places.positions();
     let basins = basins(spec, &begun.places.source, &positions, lanes.len())?;
@@ -96,6 +113,7 @@ fn read(spec: &JobSpec, shared: &Shared, source: &mut dyn Source, begun: Begun) 
             basins: &basins,
             ring: &ring,
             level: &level,
+            disks,
             flushes,
             answers,
             in_flight: 0,
@@ -139,6 +157,7 @@ struct Control<'a> {
     basins: &'a [Basin],
     ring: &'a Ring,
     level: &'a Level,
+    disks: &'a mut DiskWatch,
     flushes: SyncSender<Work>,
     answers: Receiver<Answer>,
     in_flight: usize,
@@ -164,6 +183,7 @@ impl Control<'_> {
             if noted.elapsed() >= NOTE_EVERY {
                 noted = Instant::now();
                 self.note();
+                self.shared.look_at(self.disks);
             }
             std::thread::park_timeout(LOOK_EVERY.min(Duration::from_millis(self.spec.flush.max_age_ms.max(1))));
         }

@@ -8,6 +8,7 @@ use neuralake_core::position::Partition;
 use neuralake_lake::StoreSpec;
 use serde::Deserialize;
 
+use super::disk::DiskPolicy;
 use crate::StreamError;
 use crate::source::SourceSpec;
 
@@ -90,6 +91,9 @@ pub struct JobSpec {
     /// Where to answer live reads; without it there are none.
     #[serde(default)]
     pub live_socket: Option<PathBuf>,
+    /// Disks that this job fills.
+    #[serde(default)]
+    pub disk: DiskPolicy,
     /// Plan of deaths for fault tests.
     #[serde(default)]
     pub kill_plan: Option<PathBuf>,
