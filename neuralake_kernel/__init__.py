@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from neuralake_kernel.catalog import Catalog, declaration_of, table
+    from neuralake_kernel.catalog import Catalog, declaration_of, signals, table
     from neuralake_kernel.errors import NeuralakeError
     from neuralake_kernel.ingest import FlushPolicy, JobHandle
     from neuralake_kernel.settings import Settings
@@ -28,6 +28,7 @@ __all__ = [
     "declaration_of",
     "open",
     "read",
+    "signals",
     "table",
 ]
 
@@ -44,6 +45,7 @@ _HOME_OF = {
     "declaration_of": "catalog",
     "open": "workbench",
     "read": "source",
+    "signals": "catalog",
     "table": "catalog",
 }
 

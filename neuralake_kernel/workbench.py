@@ -207,6 +207,7 @@ class Workbench:
             table=declared.name,
             topic=declared.topic,
             contract=declared.contract,
+            encoding=declared.encoding,
             store=self.store,
             broker=self.broker,
             policy=self._completed(policy or IngestPolicy()),

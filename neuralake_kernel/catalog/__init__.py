@@ -11,6 +11,7 @@ from neuralake_kernel.catalog.declaration import (
     Registry,
     TableDeclaration,
     declaration_of,
+    signals,
     table,
 )
 from neuralake_kernel.catalog.entry import CatalogEntry, ColumnEntry
@@ -37,6 +38,7 @@ __all__ = [
     "html_card",
     "html_grid",
     "open_table",
+    "signals",
     "table",
     "verify_table",
 ]

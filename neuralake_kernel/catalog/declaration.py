@@ -9,8 +9,9 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
+from neuralake_kernel.catalog.signal_tables import TABLE_TEXTS
 from neuralake_kernel.contract import Contract, compile_contract
 from neuralake_kernel.errors import CatalogError, UsageError
 
@@ -23,6 +24,7 @@ __all__ = [
     "Registry",
     "TableDeclaration",
     "declaration_of",
+    "signals",
     "table",
 ]
 
@@ -33,6 +35,10 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _WORD_STARTS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
+#: What a message of the topic holds: lines of JSON, or a sample packet.
+Encoding = Literal["json", "packets"]
+
+_ClassT = TypeVar("_ClassT", bound=type)
 _SchemaT = TypeVar("_SchemaT", bound="dy.Schema")
 
 
@@ -43,8 +49,9 @@ class TableDeclaration:
     name: str
     topic: str
     description: str
-    schema: "type[dy.Schema]" = field(repr=False)
+    schema: type = field(repr=False)
     contract: Contract = field(repr=False)
+    encoding: Encoding = "json"
 
     @property
     def quarantine(self) -> str:
@@ -158,13 +165,7 @@ def table(
     >>> OpenbciRaw.column_names()
     ['packet']
     """
-    if not _TOPIC.fullmatch(topic) or topic in {".", ".."}:
-        raise UsageError(
-            f"Cannot declare a table on topic {topic!r}: that is no topic name.",
-            code="topic-name",
-            hint="use 1 to 249 letters, digits, '.', '_' or '-'.",
-            context={"topic": topic},
-        )
+    _require_topic(topic)
 
     def declare(schema: type[_SchemaT]) -> type[_SchemaT]:
         _require_schema(schema)
@@ -174,6 +175,72 @@ def table(
             description=description,
             schema=schema,
             contract=compile_contract(schema, warn=warn),
+        )
+        (DECLARATIONS if registry is None else registry).add(declaration)
+        return schema
+
+    return declare
+
+
+def signals(
+    *,
+    topic: str,
+    description: str = "",
+    name: str | None = None,
+    registry: Registry | None = None,
+) -> Callable[[_ClassT], _ClassT]:
+    """Declare the table of a topic of sample packets.
+
+    Its rows are blocks of samples with the columns of ``signals``; streams, channels and gaps stand in the lake's
+    signal tables.
+
+    Parameters
+    ----------
+    topic
+        Where the packets come from.
+    description
+        One line for the catalog.
+    name
+        Name of the table; without it the class name in snake case.
+    registry
+        Where to record; without it the one of this process.
+
+    Returns
+    -------
+    Callable
+        A class decorator that gives the class back unchanged.
+
+    Raises
+    ------
+    UsageError
+        ``table-name`` or ``topic-name``.
+    CatalogError
+        ``table-name-taken``: another class already declares this table, or every lake has one of that name.
+
+    Examples
+    --------
+    >>> @signals(topic="implant.raw", description="Left hemisphere.", registry=Registry())
+    ... class Implant:
+    ...     pass
+    """
+    _require_topic(topic)
+
+    def declare(schema: _ClassT) -> _ClassT:
+        chosen = _table_name(schema.__name__, name)
+        if chosen in TABLE_TEXTS:
+            raise CatalogError(
+                f"Cannot declare table {chosen!r}: every lake has one of that name.",
+                code="table-name-taken",
+                hint="rename the class or pass name=….",
+                context={"table": chosen},
+            )
+        declaration = TableDeclaration(
+            name=chosen,
+            topic=topic,
+            description=description,
+            schema=schema,
+            contract=Contract(columns=()),
+            encoding="packets",
         )
         (DECLARATIONS if registry is None else registry).add(declaration)
         return schema
@@ -211,6 +278,16 @@ def declaration_of(schema: type, registry: Registry | None = None) -> TableDecla
             context={"schema": shown},
         )
     return found
+
+
+def _require_topic(topic: str) -> None:
+    if not _TOPIC.fullmatch(topic) or topic in {".", ".."}:
+        raise UsageError(
+            f"Cannot declare a table on topic {topic!r}: that is no topic name.",
+            code="topic-name",
+            hint="use 1 to 249 letters, digits, '.', '_' or '-'.",
+            context={"topic": topic},
+        )
 
 
 def _require_schema(schema: object) -> None:

@@ -186,8 +186,8 @@ def read_entry(snapshots: Snapshots, name: str, declaration: TableDeclaration | 
         if error.code == "table-not-created":
             return CatalogEntry(name, "declared", **said)
         return CatalogEntry(name, "unreadable", problem=error.message, **said)
-    if declaration is None:
-        said["columns"] = _stored_columns(table, COLUMN_TEXTS if name in TABLE_TEXTS else {})
+    if declaration is None or not declaration.contract.columns:
+        said["columns"] = _stored_columns(table, COLUMN_TEXTS if name in TABLE_TEXTS or declaration is not None else {})
     return CatalogEntry(name, "stored", **said, **_table_facts(table), **_quarantine_facts(snapshots, name))
 
 

@@ -104,6 +104,7 @@ def _stream(added: NewRecording, stream: NewStream) -> Row:
         "sample_start": segment.first,
         "sample_stop": segment.last,
         "start_time": segment.start_us,
+        "blocks_table": "signals",
     }
 
 

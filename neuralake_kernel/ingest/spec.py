@@ -52,6 +52,8 @@ class JobSpec:
         Names the choice, so that it is spent once: the table remembers it.
     faults
         Plan of deaths for fault tests: a file of lines ``point nth``.
+    encoding
+        What its messages hold: ``json`` or ``packets``.
     """
 
     table: str
@@ -63,6 +65,7 @@ class JobSpec:
     on_missing: OnMissing = "fail"
     token: int = field(default_factory=lambda: secrets.randbits(_TOKEN_BITS))
     faults: Path | None = None
+    encoding: str = "json"
 
     def __post_init__(self) -> None:
         """Refuse a choice that is none."""
@@ -80,6 +83,7 @@ class JobSpec:
         return {
             "job": self.table,
             "topic": self.topic,
+            "encoding": self.encoding,
             "store": native_store(self.store),
             "source": source,
             "contract": self.contract.to_json(),

@@ -203,7 +203,7 @@ class StoredRecording:
                 code="band-unknown",
                 hint=f"it has {there}.",
             )
-        return StreamSelection(self.name, band, streams, channels, self._open_samples)
+        return StreamSelection(self.name, band, streams, channels, self._open_samples, self._extent)
 
     def samples(
         self,
@@ -224,10 +224,19 @@ class StoredRecording:
         """Spans of time, gaps among them: rows of ``intervals``, by onset."""
         return self._frame("intervals").sort("onset_s", maintain_order=True)
 
-    def _open_samples(self, channels: tuple[StoredChannel, ...], **window: Any) -> SampleWindow:  # noqa: ANN401
-        """Make a window over ``signals`` at or above the version this recording stands on."""
-        table = self._snapshots.at_least("signals", int(self._row["signals_version"]))
-        return SampleWindow(table=table, files=self._files, channels=channels, **window)
+    def _open_samples(self, channels: tuple[StoredChannel, ...], *, table: str, **window: Any) -> SampleWindow:  # noqa: ANN401
+        """Make a window over blocks at or above the version this recording stands on; of a live one, the newest."""
+        version = int(self._row["signals_version"])
+        held = self._snapshots.at(table) if version < 0 else self._snapshots.at_least(table, version)
+        return SampleWindow(table=held, files=self._files, channels=channels, **window)
+
+    def _extent(self, table: str, stream: str) -> tuple[int, int]:
+        """First and last index of what a stream has in the newest version of a table."""
+        import polars as pl
+
+        blocks = pl.scan_delta(self._snapshots.at(table)).filter(pl.col("stream_id") == stream)
+        first, last = blocks.select(pl.col("sample_start").min(), pl.col("sample_stop").max()).collect().row(0)
+        return int(first or 0), int(last or 0)
 
     def __repr__(self) -> str:
         """Facts as text; the same for the same recording."""
@@ -253,7 +262,8 @@ class StoredRecording:
     def _frame(self, table: str) -> "pl.DataFrame":
         import polars as pl
 
-        held = self._snapshots.at_least(table, int(self._row[f"{table}_version"]))
+        version = int(self._row[f"{table}_version"])
+        held = self._snapshots.at(table) if version < 0 else self._snapshots.at_least(table, version)
         return pl.scan_delta(held).filter(pl.col("recording_id") == self.id).collect()
 
 

@@ -30,9 +30,11 @@ class StreamSelection:
         streams: Sequence[Row],
         channels: Sequence[Row],
         open_window: Callable[..., SampleWindow],
+        extent: Callable[[str, str], tuple[int, int]],
     ) -> None:
         self._recording = recording
         self._open_window = open_window
+        self._extent = extent
         self.band = band
         self._streams = {row["stream_id"]: row for row in streams}
         self._stored = _stored_channels(self._streams, channels)
@@ -89,7 +91,12 @@ class StreamSelection:
             raise UsageError(msg, code="no-counts", hint="Ask for units='physical', or for channels of one band.")
         first, last, origin = self._window(start, stop, chosen)
         return self._open_window(
-            chosen, first=first, last=last, start_s=(first - origin) / chosen[0].channel.rate_hz, units=units
+            chosen,
+            table=self._streams[next(iter(chosen[0].places))]["blocks_table"],
+            first=first,
+            last=last,
+            start_s=(first - origin) / chosen[0].channel.rate_hz,
+            units=units,
         )
 
     def __repr__(self) -> str:
@@ -131,8 +138,15 @@ class StreamSelection:
     def _window(self, start: float, stop: float | None, chosen: tuple[StoredChannel, ...]) -> tuple[int, int, int]:
         rate_hz = chosen[0].channel.rate_hz
         segments = [self._streams[stream] for stream in chosen[0].places]
-        origin = min(int(row["sample_start"] or 0) for row in segments)
-        count = max(int(row["sample_stop"] or 0) for row in segments) - origin
+        # A stream that is live has no end yet: its blocks tell how far it has come.
+        extents = [
+            (row["sample_start"], row["sample_stop"])
+            if row["sample_stop"] is not None
+            else self._extent(row["blocks_table"], row["stream_id"])
+            for row in segments
+        ]
+        origin = min(first for first, _ in extents)
+        count = max(last for _, last in extents) - origin
         end = count / rate_hz if stop is None else stop
         if not 0 <= start < end <= (count + 0.5) / rate_hz:
             held = f"it holds 0 to {count / rate_hz:g} s"

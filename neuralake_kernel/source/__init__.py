@@ -16,6 +16,7 @@ from neuralake_kernel.source.band import Band, Segment, bands, pieces
 from neuralake_kernel.source.broker import Broker
 from neuralake_kernel.source.caught_up import is_caught_up
 from neuralake_kernel.source.formats import read
+from neuralake_kernel.source.packet import PacketStream, encode_packets
 from neuralake_kernel.source.producer import Producer
 from neuralake_kernel.source.producing import ProduceReport, produce
 from neuralake_kernel.source.reach import open_producer
@@ -52,6 +53,7 @@ __all__ = [
     "Journal",
     "JournalProducer",
     "KafkaProducer",
+    "PacketStream",
     "PartitionRange",
     "ProduceReport",
     "Producer",
@@ -66,6 +68,7 @@ __all__ = [
     "Units",
     "bands",
     "create_topic",
+    "encode_packets",
     "end_offsets",
     "is_caught_up",
     "open_producer",

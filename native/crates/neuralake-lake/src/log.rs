@@ -39,6 +39,16 @@ pub struct Jump {
     pub source: String,
 }
 
+/// A file for another table that a main commit names; roll-forward adds it there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BesideFile {
+    /// The table it is for.
+    pub table: String,
+    /// The file.
+    #[serde(flatten)]
+    pub file: NamedFile,
+}
+
 /// Ours in commitInfo: who committed, and which rejects stand beside the rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -53,6 +63,8 @@ pub struct Provenance {
     pub quarantine: Vec<NamedFile>,
     /// Messages left out, or read anew, by choice.
     pub jumps: Vec<Jump>,
+    /// Files for the lake's signal tables decided by this commit.
+    pub beside: Vec<BesideFile>,
 }
 
 impl Provenance {
@@ -84,33 +96,33 @@ impl Provenance {
     }
 
     fn schema() -> SchemaRef {
-        let file = DataType::Struct(
-            vec![
-                Field::new("path", DataType::Utf8, false),
-                Field::new("size", DataType::Int64, false),
-                Field::new("rows", DataType::Int64, false),
-                Field::new("modified_ms", DataType::Int64, false),
-            ]
-            .into(),
-        );
-        let jump = DataType::Struct(
-            vec![
-                Field::new("topic", DataType::Utf8, false),
-                Field::new("partition", DataType::Int32, false),
-                Field::new("from", DataType::Int64, false),
-                Field::new("to", DataType::Int64, false),
-                Field::new("cause", DataType::Utf8, false),
-                Field::new("source", DataType::Utf8, false),
-            ]
-            .into(),
-        );
+        let named = vec![
+            Field::new("path", DataType::Utf8, false),
+            Field::new("size", DataType::Int64, false),
+            Field::new("rows", DataType::Int64, false),
+            Field::new("modified_ms", DataType::Int64, false),
+        ];
+        let mut beside = vec![Field::new("table", DataType::Utf8, false)];
+        beside.extend(named.iter().cloned());
+        let list = |fields: Vec<Field>| {
+            DataType::List(Arc::new(Field::new("element", DataType::Struct(fields.into()), false)))
+        };
+        let jump = vec![
+            Field::new("topic", DataType::Utf8, false),
+            Field::new("partition", DataType::Int32, false),
+            Field::new("from", DataType::Int64, false),
+            Field::new("to", DataType::Int64, false),
+            Field::new("cause", DataType::Utf8, false),
+            Field::new("source", DataType::Utf8, false),
+        ];
         let own = DataType::Struct(
             vec![
                 Field::new("commit_id", DataType::Utf8, false),
                 Field::new("job", DataType::Utf8, true),
                 Field::new("epoch", DataType::Int64, true),
-                Field::new("quarantine", DataType::List(Arc::new(Field::new("element", file, false))), false),
-                Field::new("jumps", DataType::List(Arc::new(Field::new("element", jump, false))), false),
+                Field::new("quarantine", list(named), false),
+                Field::new("jumps", list(jump), false),
+                Field::new("beside", list(beside), false),
             ]
             .into(),
         );
@@ -136,6 +148,10 @@ mod tests {
                 to: 9,
                 cause: "position-deleted".to_owned(),
                 source: "t@i".to_owned(),
+            }],
+            beside: vec![BesideFile {
+                table: "streams".to_owned(),
+                file: NamedFile { path: "s.parquet".to_owned(), size: 7, rows: 1, modified_ms: 6 },
             }],
         };
         let mut writer = arrow::json::LineDelimitedWriter::new(Vec::new());

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::LakeError;
-use crate::log::Provenance;
+use crate::log::{NamedFile, Provenance};
 use crate::table::{DataFile, Draft, Table, TableView};
 
 /// Bring the quarantine up to the version of the main snapshot. Returns whether files were added.
@@ -23,14 +23,39 @@ pub fn roll_forward(
     deadline: Duration,
     keep_unmoved: bool,
 ) -> Result<bool, LakeError> {
+    follow(main, quarantine, &|said| said.quarantine, deadline, keep_unmoved)
+}
+
+/// Bring a table beside the main one, one that several may feed, up to the version of the main snapshot, as
+/// `roll_forward` does the quarantine.
+///
+/// # Errors
+/// As `roll_forward`.
+pub fn roll_beside(
+    main: &Table,
+    (name, beside): (&str, &mut Table),
+    deadline: Duration,
+    keep_unmoved: bool,
+) -> Result<bool, LakeError> {
+    let named = |said: Provenance| said.beside.into_iter().filter(|of| of.table == name).map(|of| of.file).collect();
+    follow(main, beside, &named, deadline, keep_unmoved)
+}
+
+fn follow(
+    main: &Table,
+    side: &mut Table,
+    named: &dyn Fn(Provenance) -> Vec<NamedFile>,
+    deadline: Duration,
+    keep_unmoved: bool,
+) -> Result<bool, LakeError> {
     let application = main.id();
     let reached = main.version();
     let target = i64::try_from(reached).unwrap_or(i64::MAX);
     main.pass("before_roll_forward");
-    // A quiet quarantine has not been looked at for long; what is added to it is named already, not uploaded now.
-    quarantine.ensure_fresh()?;
+    // A quiet table has not been looked at for long; what is added to it is named already, not uploaded now.
+    side.ensure_fresh()?;
     let mut has_added = false;
-    let has_committed = quarantine.commit(deadline, &mut |view: &mut dyn TableView| {
+    let has_committed = side.commit(deadline, &mut |view: &mut dyn TableView| {
         let recorded = view.txn(&application)?;
         if recorded.is_some_and(|recorded| recorded >= target) {
             return Ok(None);
@@ -39,7 +64,7 @@ pub fn roll_forward(
         let mut files = Vec::new();
         for version in first..=reached {
             if let Some(said) = main.provenance(version)? {
-                files.extend(said.quarantine.into_iter().map(DataFile::from_named));
+                files.extend(named(said).into_iter().map(DataFile::from_named));
             }
         }
         has_added = !files.is_empty();

@@ -13,11 +13,11 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StructArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use bytes::Bytes;
 use delta_kernel::engine::arrow_conversion::TryIntoKernel;
-use delta_kernel::engine::arrow_data::ArrowEngineData;
+use delta_kernel::engine::arrow_data::{ArrowEngineData, EngineDataArrowExt};
 use delta_kernel::schema::{SchemaRef, StructType};
 use delta_kernel::transaction::create_table::create_table;
 use delta_kernel::transaction::{BoundWriteContext, CommitResult, UpdateTableOperation};
-use delta_kernel::{FileMeta, KernelError, Snapshot, SnapshotRef};
+use delta_kernel::{Engine, FileMeta, KernelError, Snapshot, SnapshotRef};
 use delta_kernel_default_engine::executor::tokio::TokioMultiThreadExecutor;
 use delta_kernel_default_engine::parquet::DataFileMetadata;
 use delta_kernel_default_engine::stats::FileStatsAccumulator;
@@ -231,6 +231,33 @@ impl Table {
         let rows = file.rows();
         let (bytes, stats) = file.finish()?;
         self.upload(bytes, rows, stats)
+    }
+
+    /// Encode batches of blocks as one file and upload it under a fresh name.
+    ///
+    /// # Errors
+    /// `Encode`, or what the store says.
+    pub fn stage_blocks(&self, batches: &[RecordBatch]) -> Result<DataFile, LakeError> {
+        let columns = batches.first().ok_or_else(|| LakeError::Encode("a file needs at least one batch".to_owned()))?;
+        let mut file = self.new_file(columns.schema())?;
+        for batch in batches {
+            file.write(batch, batch.get_array_memory_size())?;
+        }
+        self.stage_file(file)
+    }
+
+    /// Rows of the snapshot at hand, all of them: for the small tables alone.
+    ///
+    /// # Errors
+    /// `Log`, or what the store says.
+    pub fn rows(&self) -> Result<Vec<RecordBatch>, LakeError> {
+        let failed = |e: KernelError| log_error(&self.root, &e);
+        let scan = Arc::clone(&self.snapshot).scan_builder().build().map_err(failed)?;
+        let engine: Arc<dyn Engine> = Arc::clone(&self.engine) as _;
+        scan.execute(engine)
+            .map_err(failed)?
+            .map(|data| data.and_then(EngineDataArrowExt::try_into_record_batch).map_err(failed))
+            .collect()
     }
 
     fn statistics(&self) -> FileStatsAccumulator {

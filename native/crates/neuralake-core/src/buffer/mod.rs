@@ -9,7 +9,10 @@
 mod attempts;
 mod block;
 mod identity;
+mod intake;
+mod packets;
 mod rejects;
+mod spans;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,11 +24,15 @@ use arrow::datatypes::{Schema, SchemaRef};
 pub use self::attempts::{Origin, attempts, origins};
 use self::block::Block;
 use self::identity::{IDENTITY_BYTES, Place, Source, identity_fields};
+pub use self::intake::Intake;
+pub use self::packets::{KnownStream, PacketBuffer, PacketSpec, next_key};
 use self::rejects::Rejects;
+use self::spans::Spans;
 use crate::CoreError;
 use crate::contract::{Contract, Plan};
 use crate::decode::{Cells, MessageFault, RowReader, lines};
 use crate::position::{Offset, Partition, Span};
+use crate::signal::SignalTable;
 
 /// One delivered message.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +64,14 @@ pub struct Flush {
     pub warnings: BTreeMap<String, u64>,
     /// Size of the buffer when it was taken.
     pub bytes: usize,
+    /// Rows for the lake's signal tables, which follow the commit as its rejects do.
+    pub beside: Beside,
+    /// What the table is to remember beside its positions, for the next start.
+    pub marks: BTreeMap<String, i64>,
 }
+
+/// Rows of signal tables, by table.
+pub type Beside = BTreeMap<SignalTable, Vec<RecordBatch>>;
 
 /// What waits for its flush, as a live read shows it; batches are shared, not copied.
 #[derive(Debug, Clone, Default)]
@@ -111,6 +125,10 @@ impl Flush {
             *self.warnings.entry(rule).or_default() += count;
         }
         self.bytes += other.bytes;
+        for (table, batches) in other.beside {
+            self.beside.entry(table).or_default().extend(batches);
+        }
+        self.marks.extend(other.marks);
         Ok(self)
     }
 }
@@ -130,8 +148,7 @@ pub struct Buffer {
     sealed_bytes: usize,
     rejects: Rejects,
     warnings: BTreeMap<String, u64>,
-    resumed: BTreeMap<Partition, Offset>,
-    spans: BTreeMap<Partition, Span>,
+    spans: Spans,
     messages: u64,
     first_at_us: Option<i64>,
     /// What a seal inside `push` said, for the next call that can say it.
@@ -162,8 +179,7 @@ impl Buffer {
             sealed_bytes: 0,
             rejects: Rejects::default(),
             warnings: BTreeMap::new(),
-            resumed: positions,
-            spans: BTreeMap::new(),
+            spans: Spans::new(positions),
             messages: 0,
             first_at_us: None,
             failed: None,
@@ -193,7 +209,7 @@ impl Buffer {
     pub fn push_row(&mut self, message: &Message<'_>, row: i32, now_us: i64) {
         self.first_at_us.get_or_insert(now_us);
         self.messages += 1;
-        self.cover(message);
+        self.spans.cover(message);
         let place = Place::of(message, now_us);
         if let Err(fault) = self.push_rows(message, place, row) {
             self.block.push_letter(place, fault.rule_id(), message.value);
@@ -259,7 +275,7 @@ impl Buffer {
     /// `Batch` when Arrow refuses the columns, which no message can cause.
     pub fn waiting(&mut self) -> Result<Waiting, CoreError> {
         self.seal()?;
-        let (rows, spans) = (self.sealed.clone(), self.spans.clone());
+        let (rows, spans) = (self.sealed.clone(), self.spans.so_far());
         Ok(Waiting { rows, rejected: self.rejects.waiting_places(), spans })
     }
 
@@ -273,8 +289,7 @@ impl Buffer {
         let dead_letters = std::mem::take(&mut self.rejects.dead_letters);
         let reasons = std::mem::take(&mut self.rejects.counts);
         let rejects = self.rejects.finish(&self.contract, &mut self.source)?;
-        let spans = std::mem::take(&mut self.spans);
-        self.resumed.extend(spans.iter().map(|(partition, span)| (*partition, span.to)));
+        let spans = self.spans.take();
         self.first_at_us = None;
         self.sealed_rows = 0;
         self.sealed_bytes = 0;
@@ -287,18 +302,9 @@ impl Buffer {
             reasons,
             warnings: std::mem::take(&mut self.warnings),
             bytes,
+            beside: Beside::new(),
+            marks: BTreeMap::new(),
         })
-    }
-
-    /// Extend the span of the message's partition up to it.
-    fn cover(&mut self, message: &Message<'_>) {
-        let to = message.offset.next();
-        if let Some(span) = self.spans.get_mut(&message.partition) {
-            span.to = to;
-            return;
-        }
-        let from = self.resumed.get(&message.partition).copied().unwrap_or(message.offset);
-        self.spans.insert(message.partition, Span { from, to });
     }
 
     /// Decode the rows of a message into the block, or say why it has none. They are counted from `first`.

@@ -4,6 +4,7 @@ mod cell;
 mod column;
 mod flat;
 mod json;
+pub mod packet;
 
 pub(crate) use cell::Cell;
 pub(crate) use column::{ColumnBuilder, judge};
@@ -22,6 +23,32 @@ pub enum MessageFault {
     Json,
     /// JSON, but not an object.
     Object,
+    /// No header of a sample packet, or one of another version.
+    PacketHeader,
+    /// A type of samples that there is not.
+    PacketDtype,
+    /// A layout that there is not.
+    PacketLayout,
+    /// A rate that is no number above zero.
+    PacketRate,
+    /// A gain that is zero or no number.
+    PacketGain,
+    /// No channel, or no sample.
+    PacketEmpty,
+    /// Another length than the header tells.
+    PacketLength,
+    /// A sample index beyond what can be counted.
+    PacketIndex,
+    /// Another type than its stream has.
+    PacketDtypeChanged,
+    /// Other channels than its stream has.
+    PacketChannelsChanged,
+    /// Another rate than its stream has.
+    PacketRateChanged,
+    /// Another gain than its stream has.
+    PacketGainChanged,
+    /// Another partition than its stream came on.
+    PacketPartition,
 }
 
 impl MessageFault {
@@ -34,6 +61,19 @@ impl MessageFault {
             Self::Utf8 => "message|utf8",
             Self::Json => "message|json",
             Self::Object => "message|object",
+            Self::PacketHeader => "packet|header",
+            Self::PacketDtype => "packet|dtype",
+            Self::PacketLayout => "packet|layout",
+            Self::PacketRate => "packet|rate",
+            Self::PacketGain => "packet|gain",
+            Self::PacketEmpty => "packet|empty",
+            Self::PacketLength => "packet|length",
+            Self::PacketIndex => "packet|index",
+            Self::PacketDtypeChanged => "packet|dtype_changed",
+            Self::PacketChannelsChanged => "packet|channels_changed",
+            Self::PacketRateChanged => "packet|rate_changed",
+            Self::PacketGainChanged => "packet|gain_changed",
+            Self::PacketPartition => "packet|partition_changed",
         }
     }
 }

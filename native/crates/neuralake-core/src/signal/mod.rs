@@ -5,13 +5,17 @@
 
 mod block;
 mod cut;
+mod gathered;
 mod list;
+mod live;
 mod sample;
 mod summary;
 mod table;
 
 pub use block::{BlockPlace, Blocks, Identity};
 pub use cut::{BlockPlan, Run, cut};
+pub(crate) use gathered::Gathered;
+pub(crate) use live::{LiveGap, LiveStream, rows};
 pub use sample::{Dtype, Sample};
 pub use summary::{ENVELOPE_SAMPLES, Summary};
 pub use table::SignalTable;

@@ -143,6 +143,7 @@ fn streams() -> Vec<Field> {
         optional("start_time", time()),
         optional("hardware_filter", Utf8),
         optional("reference", Utf8),
+        required("blocks_table", Utf8),
     ]
 }
 

@@ -5,13 +5,16 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use neuralake_core::buffer::Buffer;
+use neuralake_core::signal::SignalTable;
 use neuralake_lake::log::Provenance;
 use neuralake_lake::quarantine::roll_forward;
 use neuralake_lake::{Draft, Faults, LakeError, Store, Table, TableView, store};
 
 use super::places::{Places, open_choice, short_id, take_places};
-use super::spec::JobSpec;
+use super::signals::Signals;
+use super::spec::{Encoding, JobSpec};
 use crate::StreamError;
 use crate::source::{Guard, Source};
 
@@ -19,6 +22,7 @@ use crate::source::{Guard, Source};
 pub(super) struct Begun {
     pub(super) main: Table,
     pub(super) quarantine: Table,
+    pub(super) signals: Option<Signals>,
     pub(super) epoch: i64,
     pub(super) places: Places,
     pub(super) guard: Box<dyn Guard>,
@@ -30,7 +34,11 @@ impl Begun {
         self.places = take_places(spec, &mut self.main, self.epoch, source)?;
         self.guard = source.guard();
         self.main.pass("after_partition_added");
-        Ok(())
+        match &mut self.signals {
+            // What was read until now has moved them.
+            Some(signals) => signals.know_streams(spec, &mut self.main),
+            None => Ok(()),
+        }
     }
 }
 
@@ -41,20 +49,34 @@ pub(super) fn begin(spec: &JobSpec, source: &mut dyn Source, faults: &Arc<Faults
     let epoch = take_epoch(spec, &mut main, source.incarnation())?;
     faults.pass("after_epoch_commit");
     roll_forward(&main, &mut quarantine, spec.deadline(), false)?;
+    let signals = match spec.encoding {
+        Encoding::Json => None,
+        Encoding::Packets => Some(Signals::begin(spec, &store, &mut main, faults)?),
+    };
     let places = take_places(spec, &mut main, epoch, source)?;
     faults.pass("after_first_positions");
-    Ok(Begun { main, quarantine, epoch, places, guard: source.guard() })
+    Ok(Begun { main, quarantine, signals, epoch, places, guard: source.guard() })
 }
 
 fn open_tables(spec: &JobSpec, store: &Arc<dyn Store>, faults: &Arc<Faults>) -> Result<(Table, Table), StreamError> {
-    // Statistics on what a reader prunes by: declared numbers, times and short texts, and the place in the source.
-    let mut statistics: Vec<String> = spec.contract.columns.iter().map(|c| c.name.clone()).collect();
-    statistics.extend(["_partition", "_offset", "_ingest_time"].map(str::to_owned));
-    let schema = Buffer::rows_schema(&spec.contract);
+    let (schema, statistics) = columns(spec);
     let main = Table::open_or_create(store, &spec.job, &schema, &statistics, faults)?;
     let place = ["_partition", "_offset", "_ingest_time"].map(str::to_owned);
     let quarantine = Table::open_or_create(store, &spec.quarantine(), &Buffer::rejects_schema(), &place, faults)?;
     Ok((main, quarantine))
+}
+
+/// Columns of the table, and those with statistics: what a reader prunes by (declared numbers, times and short texts, and
+/// the place in the source).
+pub(super) fn columns(spec: &JobSpec) -> (SchemaRef, Vec<String>) {
+    match spec.encoding {
+        Encoding::Json => {
+            let mut statistics: Vec<String> = spec.contract.columns.iter().map(|c| c.name.clone()).collect();
+            statistics.extend(["_partition", "_offset", "_ingest_time"].map(str::to_owned));
+            (Buffer::rows_schema(&spec.contract), statistics)
+        }
+        Encoding::Packets => (SignalTable::Signals.schema(), SignalTable::Signals.statistics()),
+    }
 }
 
 /// Commit the epoch after the newest one. Another incarnation of the topic stops here, before it fences anybody,

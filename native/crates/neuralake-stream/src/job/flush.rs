@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use neuralake_core::buffer::Flush;
 use neuralake_core::position::Partition;
+use neuralake_core::signal::SignalTable;
 use neuralake_lake::quarantine::roll_forward;
 use neuralake_lake::table::DataFile;
 use neuralake_lake::{Draft, LakeError, Table, TableView};
@@ -53,6 +54,9 @@ pub(super) fn land(
         decided.quarantine.push(file.named);
         begun.main.pass("after_reject_upload");
     }
+    if let Some(signals) = &begun.signals {
+        decided.beside = signals.stage(&flush.beside, &mut |table, rows| upload(spec, table, rows, started, paused))?;
+    }
     let mut files = Vec::new();
     if !flush.rows.is_empty() {
         let file = upload(spec, &begun.main, &flush.rows, started, paused)?;
@@ -82,10 +86,16 @@ pub(super) fn land(
                 txns.push((key, proven.unwrap_or(-1)));
             }
         }
+        txns.extend(flush.marks.iter().map(|(key, value)| (spec.mark_key(key), *value)));
         Ok(Some(Draft { files: files.clone(), txns, provenance: decided.clone() }))
     })?;
     if has_rejects {
         roll_forward(&begun.main, &mut begun.quarantine, spec.deadline(), true)?;
+    }
+    if let Some(signals) = &mut begun.signals
+        && !decided.beside.is_empty()
+    {
+        signals.roll_forward(spec, &begun.main, true)?;
     }
     Ok(landed)
 }
@@ -114,6 +124,9 @@ fn confirm_source(
 /// Checkpoint both tables, with the quarantine brought up first so that its next roll-forward reads little.
 pub(super) fn checkpoint(spec: &JobSpec, begun: &mut Begun) -> Result<(), StreamError> {
     roll_forward(&begun.main, &mut begun.quarantine, spec.deadline(), false)?;
+    if let Some(signals) = &mut begun.signals {
+        signals.roll_forward(spec, &begun.main, false)?;
+    }
     begun.main.checkpoint()?;
     begun.quarantine.checkpoint()?;
     Ok(())
@@ -129,7 +142,11 @@ fn upload(
 ) -> Result<DataFile, StreamError> {
     let mut pause = FIRST_PAUSE;
     loop {
-        match table.stage(batches) {
+        let staged = match batches.first() {
+            Some(batch) if batch.schema() == SignalTable::Signals.schema() => table.stage_blocks(batches),
+            _ => table.stage(batches),
+        };
+        match staged {
             Ok(file) => return Ok(file),
             Err(error @ (LakeError::StoreUnreachable { .. } | LakeError::DiskFull { .. })) => {
                 let may_wait = paused(Trouble::from(&error));

@@ -16,6 +16,7 @@ mod reader;
 mod report;
 mod ring;
 mod run;
+mod signals;
 mod spec;
 
 pub use disk::{DiskPolicy, DiskReport};

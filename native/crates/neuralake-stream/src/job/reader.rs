@@ -9,7 +9,7 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use neuralake_core::CoreError;
-use neuralake_core::buffer::{Buffer, Flush};
+use neuralake_core::buffer::{Flush, Intake};
 
 use super::handle::Shared;
 use super::spec::FlushPolicy;
@@ -51,7 +51,7 @@ pub(super) struct Basin {
 
 /// What a reader has delivered since the last flush, and how its lane stands.
 pub(super) struct Filled {
-    pub(super) buffer: Buffer,
+    pub(super) buffer: Intake,
     pub(super) is_at_end: bool,
     pub(super) lag: u64,
     rows: usize,
@@ -59,7 +59,7 @@ pub(super) struct Filled {
 }
 
 impl Basin {
-    pub(super) fn new(buffer: Buffer) -> Self {
+    pub(super) fn new(buffer: Intake) -> Self {
         Self { filled: Mutex::new(Filled { buffer, is_at_end: false, lag: 0, rows: 0, bytes: 0 }) }
     }
 

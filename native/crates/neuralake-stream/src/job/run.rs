@@ -7,11 +7,11 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::{ScopedJoinHandle, scope};
 use std::time::{Duration, Instant};
 
-use neuralake_core::buffer::{Buffer, Flush};
+use neuralake_core::buffer::{Buffer, Flush, Intake, PacketBuffer, PacketSpec};
 use neuralake_core::position::{Offset, Partition};
 use neuralake_lake::{Faults, TableView as _};
 
-use super::begin::{Begun, begin};
+use super::begin::{Begun, begin, columns};
 use super::committer::{Answer, Committer};
 use super::disk::{DiskWatch, LocalDisks};
 use super::flush::Work;
@@ -70,7 +70,7 @@ fn read(
 ) -> Result<(Begun, Next), StreamError> {
     let lanes = source.start(&begun.places.places, spec.readers.max(1))?;
     let positions = begun.places.positions();
-    let basins = basins(spec, &begun.places.source, &positions, lanes.len())?;
+    let basins = basins(spec, &begun, &positions, lanes.len())?;
     {
         let mut report = shared.report();
         report.epoch = begun.epoch;
@@ -85,7 +85,7 @@ fn read(
         epoch: begun.epoch,
         ring: &ring,
         basins: &basins,
-        schema: Buffer::rows_schema(&spec.contract),
+        schema: columns(spec).0,
         is_over: &|| level.is_closed.load(Ordering::SeqCst),
     };
     // Live reads are a service beside the job's work: it goes on without them, and its report names no socket then.
@@ -136,17 +136,28 @@ fn read(
 
 fn basins(
     spec: &JobSpec,
-    source: &str,
+    begun: &Begun,
     positions: &BTreeMap<Partition, Offset>,
     count: usize,
 ) -> Result<Vec<Basin>, StreamError> {
     let contract = Arc::new(spec.contract.clone());
-    (0..count)
-        .map(|_| {
-            let (contract, source) = (Arc::clone(&contract), source.to_owned());
-            Ok(Basin::new(Buffer::new(contract, source, spec.max_message_bytes, positions.clone())?))
+    let intake = || -> Result<Intake, StreamError> {
+        let (contract, source) = (Arc::clone(&contract), begun.places.source.clone());
+        Ok(match &begun.signals {
+            None => Intake::Rows(Box::new(Buffer::new(contract, source, spec.max_message_bytes, positions.clone())?)),
+            Some(signals) => {
+                let packets = PacketSpec {
+                    table: spec.job.clone(),
+                    topic: spec.topic.clone(),
+                    source,
+                    max_message_bytes: spec.max_message_bytes,
+                    known: signals.known.clone(),
+                };
+                Intake::Packets(Box::new(PacketBuffer::new(packets, contract, positions.clone())))
+            }
         })
-        .collect()
+    };
+    (0..count).map(|_| intake().map(Basin::new)).collect()
 }
 
 /// Decides when to flush, and carries what the committer answers.
