@@ -90,7 +90,12 @@ def journal_create_topic(directory: str | PathLike[str], topic: str, partitions:
 def journal_describe(directory: str | PathLike[str], topic: str) -> tuple[str, list[tuple[int, int, int]]]: ...
 def journal_drop_consumer(directory: str | PathLike[str], topic: str, name: str) -> None: ...
 def journal_read(
-    directory: str | PathLike[str], topic: str, partition: int, from_offset: int, max_messages: int
+    directory: str | PathLike[str],
+    topic: str,
+    partition: int,
+    from_offset: int,
+    max_messages: int,
+    max_bytes: int = ...,
 ) -> _ArrowArray: ...
 def journal_register(
     directory: str | PathLike[str], topic: str, name: str, positions: dict[int, int], advance: bool

@@ -19,16 +19,19 @@ from neuralake_kernel.contract import CheckReport, check_rows
 from neuralake_kernel.errors import CatalogError, SourceError, UsageError
 from neuralake_kernel.ingest import (
     AddReport,
+    DrainSpec,
     IngestPolicy,
     JobHandle,
     JobSpec,
     KnownJob,
     OnMissing,
     RequeueReport,
+    SpoolHandle,
     add_recording,
     known_job,
     probe_store,
     requeue_rejects,
+    start_drainer,
     start_job,
 )
 from neuralake_kernel.query import (
@@ -51,6 +54,8 @@ from neuralake_kernel.source import (
     ProduceReport,
     Recording,
     ReplayHandle,
+    Spool,
+    SpoolChoice,
     create_topic,
     produce,
     read,
@@ -388,13 +393,14 @@ class Workbench:
         """
         return self.recordings().find(name)
 
-    def produce(
+    def produce(  # noqa: PLR0913 - each is a choice of the person who sends
         self,
         table: str | type,
         rows: object,
         *,
         acks: Acks = "durable",
         key: str | None = None,
+        spool: bool = False,
         progress: Callable[[ProduceReport], None] | None = None,
         stop: threading.Event | None = None,
     ) -> ProduceReport:
@@ -411,6 +417,10 @@ class Workbench:
             ``buffered`` and ``none`` promise less and wait less.
         key
             Column whose value is the message's key and picks its partition.
+        spool
+            To a journal of this machine first, where acks come from; a drainer under the supervisor sends it on to
+            Kafka exactly once, also after an absence of the broker or a death of its own. ``lab.spool`` tells how much
+            waits. Not on the embedded profile, whose topics are journals.
         progress
             Called with a report at most five times a second, and once at the end.
         stop
@@ -424,18 +434,20 @@ class Workbench:
         Raises
         ------
         UsageError
-            ``columns-missing``, ``rows-unknown``, ``acks-unknown``.
+            ``columns-missing``, ``rows-unknown``, ``acks-unknown``, ``spool-needs-kafka``.
         SourceError
             ``broker-away``, or what the journal says.
         CatalogError
             The table is not known here.
         """
         known = self._known(table)
-        _make_topic(self.broker, known.topic)
+        broker = self._into_spool(known.topic) if spool else self.broker
+        if not spool:
+            _make_topic(broker, known.topic)
         return produce(
             rows,
             known.topic,
-            self.broker,
+            broker,
             columns=list(known.columns),
             required=[name for name, is_nullable in known.columns.items() if not is_nullable],
             acks=acks,
@@ -443,6 +455,44 @@ class Workbench:
             progress=progress,
             stop=stop,
         )
+
+    def spool(
+        self,
+        table: str | type,
+        *,
+        on_missing: SpoolChoice = "fail",
+        restart: RestartPolicy | None = None,
+        faults: Path | None = None,
+    ) -> SpoolHandle:
+        """Start the drainer of a table's spool, or find it running.
+
+        Parameters
+        ----------
+        table
+            As `produce` has it.
+        on_missing
+            What to do when the spool has sent before and Kafka has forgotten how far: ``fail``; ``resend``, which loses
+            nothing and may double; ``skip``, which doubles nothing and may lose.
+        restart
+            Waits between restarts after a crash.
+        faults
+            Plan of deaths for fault tests.
+
+        Returns
+        -------
+        SpoolHandle
+            ``status().waiting`` are the messages in the spool and not yet in Kafka.
+
+        Raises
+        ------
+        UsageError
+            ``spool-needs-kafka``.
+        """
+        topic = self._known(table).topic
+        spool = self._spool_of(topic)
+        spool.ensure(self.broker)
+        spec = DrainSpec(topic, self.broker, on_missing, faults)
+        return start_drainer(self.home, self.stack.supervisor, spec, restart=restart)
 
     def table(self, table: str | type) -> TableReader:
         """Read a table: ``lab.table(X).lazy()``.
@@ -556,6 +606,22 @@ class Workbench:
     def __repr__(self) -> str:
         """Profile only: nothing is asked for it."""
         return f"Workbench(profile={self.settings.profile!r})"
+
+    def _spool_of(self, topic: str) -> Spool:
+        if self.broker.kind != "kafka":
+            message = f"Cannot spool {topic}: this workbench's topics are journals already."
+            hint = "Produce without spool; acks='durable' is on disk."
+            raise UsageError(message, code="spool-needs-kafka", hint=hint)
+        return Spool(self.home / "spool", topic)
+
+    def _into_spool(self, topic: str) -> BrokerSpec:
+        """Make the spool and start its drainer, unless it runs."""
+        spool = self._spool_of(topic)
+        spool.ensure(self.broker)
+        running = self.stack.supervisor.find(f"{topic}.spool")
+        if running is None or not running.is_running:
+            start_drainer(self.home, self.stack.supervisor, DrainSpec(topic, self.broker))
+        return BrokerSpec.journal(self.home / "spool")
 
     def _known(self, table: str | type) -> KnownJob:
         """Topic and columns of a table, by its declaration, else by its job."""

@@ -30,6 +30,7 @@ def add_verbs(verbs: Verbs) -> None:
         "--acks", choices=("none", "buffered", "durable"), default="durable", help="when it counts as sent"
     )
     verb.add_argument("--key", metavar="COLUMN", help="column that keys the messages and picks their partition")
+    verb.add_argument("--spool", action="store_true", help="to a journal of this machine first, on to Kafka from there")
 
 
 def produce(args: argparse.Namespace, screen: Screen) -> int:
@@ -41,6 +42,7 @@ def produce(args: argparse.Namespace, screen: Screen) -> int:
             rows,
             acks=args.acks,
             key=args.key,
+            spool=args.spool,
             progress=lambda report: screen.err.show(str(report), step=f"produce {report.state}"),
         )
     screen.err.clear()

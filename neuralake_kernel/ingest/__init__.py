@@ -14,11 +14,13 @@ from neuralake_kernel.ingest.probe import probe_store
 from neuralake_kernel.ingest.report import JobReport
 from neuralake_kernel.ingest.requeue import RequeueReport, requeue_rejects
 from neuralake_kernel.ingest.spec import JobSpec, OnMissing, start_job
+from neuralake_kernel.ingest.spooling import DrainSpec, SpoolHandle, start_drainer
 
 __all__ = [
     "AddReport",
     "CpuUse",
     "DiskSpace",
+    "DrainSpec",
     "FlushPolicy",
     "Freshness",
     "IngestPolicy",
@@ -29,11 +31,13 @@ __all__ = [
     "KnownJob",
     "OnMissing",
     "RequeueReport",
+    "SpoolHandle",
     "StoreOperation",
     "add_recording",
     "known_job",
     "probe_store",
     "report_path",
     "requeue_rejects",
+    "start_drainer",
     "start_job",
 ]

@@ -33,6 +33,7 @@ from neuralake_kernel.source.signal import (
     Units,
     sample_at,
 )
+from neuralake_kernel.source.spool import Spool, SpoolChoice, SpoolStatus
 from neuralake_kernel.source.topic import create_topic, end_offsets, topic_incarnation
 
 if TYPE_CHECKING:
@@ -63,6 +64,9 @@ __all__ = [
     "ReplayReport",
     "RetentionPolicy",
     "Segment",
+    "Spool",
+    "SpoolChoice",
+    "SpoolStatus",
     "StartTime",
     "TrimReport",
     "Units",

@@ -106,6 +106,11 @@ class KafkaDriver:
             raise SourceError(msg, code="topic-exists", hint=hint)
         return self.incarnation(topic)
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options of every client of this Kafka; they hold its secrets."""
+        return dict(self._options)
+
     def incarnation(self, topic: str) -> str:
         """Give the topic id as Kafka prints it."""
         return str(self._describe(self._admin(), topic).topic_id)

@@ -46,6 +46,7 @@ fn describe(directory: &Path, topic: &str) -> Result<Description, JournalError> 
 
 /// Synced messages of one partition as a record batch of offset, timestamp, value and key.
 #[pyfunction]
+#[pyo3(signature = (directory, topic, partition, from_offset, max_messages, max_bytes = usize::MAX))]
 pub(crate) fn journal_read(
     py: Python<'_>,
     directory: PathBuf,
@@ -53,9 +54,10 @@ pub(crate) fn journal_read(
     partition: u32,
     from_offset: u64,
     max_messages: usize,
+    max_bytes: usize,
 ) -> PyResult<ArrowBatch> {
     let batch = py
-        .detach(|| read(&directory, topic, partition, from_offset, max_messages))
+        .detach(|| read(&directory, topic, partition, from_offset, (max_messages, max_bytes)))
         .map_err(|e| journal_error(&e))?
         .map_err(|e| PyValueError::new_err(e.to_string()))?;
     Ok(ArrowBatch::new(batch))
@@ -66,7 +68,7 @@ fn read(
     topic: &str,
     partition: u32,
     from_offset: u64,
-    max_messages: usize,
+    (max_messages, max_bytes): (usize, usize),
 ) -> Result<Result<RecordBatch, arrow::error::ArrowError>, JournalError> {
     let utc = DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::from("UTC")));
     let mut offsets = Int64Builder::new();
@@ -74,7 +76,7 @@ fn read(
     let mut values = BinaryBuilder::new();
     let mut keys = BinaryBuilder::new();
     let mut reader = Reader::open(&Topic::open(directory, topic)?, partition, from_offset)?;
-    reader.poll(max_messages, usize::MAX, &mut |message| {
+    reader.poll(max_messages, max_bytes, &mut |message| {
         offsets.append_value(i64::try_from(message.offset).unwrap_or(i64::MAX));
         times.append_value(message.timestamp_us);
         values.append_value(message.value);
