@@ -14,7 +14,7 @@ from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from neuralake_kernel.catalog import Catalog, VerifyReport, declaration_of, verify_table
+from neuralake_kernel.catalog import Catalog, TopicTrim, VerifyReport, declaration_of, trim_topic, verify_table
 from neuralake_kernel.contract import CheckReport, check_rows
 from neuralake_kernel.errors import CatalogError, SourceError, UsageError
 from neuralake_kernel.ingest import (
@@ -29,6 +29,7 @@ from neuralake_kernel.ingest import (
     SpoolHandle,
     add_recording,
     known_job,
+    known_tables,
     probe_store,
     requeue_rejects,
     start_drainer,
@@ -280,6 +281,45 @@ class Workbench:
             return requeue_rejects(self.home, self.store, table, faults=faults)
         declared = declaration_of(table)
         return requeue_rejects(self.home, self.store, declared.name, declared.contract, faults=faults)
+
+    def trim(self, table: str | type, *, retention: Literal["committed"]) -> TopicTrim:
+        """Delete the messages of a Kafka topic that every table on it has committed.
+
+        A table counts if it is declared on the topic, was started on it here, or holds a position in it; one without a
+        position needs every message. Tables of other lakes on the same broker are not known here.
+
+        Parameters
+        ----------
+        table
+            A table of the topic: its class under ``@nl.table``, or its name.
+        retention
+            ``committed``: what the lowest position of all tables lets go.
+
+        Raises
+        ------
+        UsageError
+            ``kafka-only``: the topics are the journal's, which ``lab.journal`` trims.
+        CatalogError
+            The table is unknown, or the store is away: then nothing is deleted.
+        SourceError
+            The topic is missing, or the broker is away.
+        """
+        if retention != "committed":
+            message = f"Cannot trim by retention={retention!r}: expected 'committed'."
+            raise UsageError(message, code="retention-invalid")
+        topic = self._topic_of(table)
+        return trim_topic(self.catalog, self.broker, topic, started=known_tables(self.home, topic))
+
+    def _topic_of(self, table: str | type) -> str:
+        name = self.catalog.resolve(table)
+        declared = self.catalog.declarations.get(name)
+        if declared is not None:
+            return declared.topic
+        known = known_job(self.home, name)
+        if known is None:
+            message = f"Cannot tell the topic of {name}: it is not declared, and no job of it was started here."
+            raise UsageError(message, code="topic-unknown", hint="Import the module that declares it.")
+        return known.topic
 
     def _completed(self, policy: IngestPolicy) -> IngestPolicy:
         """Fill in what the policy leaves to the settings."""

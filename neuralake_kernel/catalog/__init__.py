@@ -5,6 +5,7 @@ tables for whoever asks them; `verify_table` proves that each message is held ex
 """
 
 from neuralake_kernel.catalog.catalog import Catalog
+from neuralake_kernel.catalog.committed import TopicTrim, trim_topic
 from neuralake_kernel.catalog.declaration import (
     DECLARATIONS,
     QUARANTINE_SUFFIX,
@@ -33,6 +34,7 @@ __all__ = [
     "Snapshots",
     "TableDeclaration",
     "TableStore",
+    "TopicTrim",
     "VerifyReport",
     "declaration_of",
     "html_card",
@@ -40,5 +42,6 @@ __all__ = [
     "open_table",
     "signals",
     "table",
+    "trim_topic",
     "verify_table",
 ]

@@ -8,7 +8,7 @@ may be killed at any moment and started again.
 from neuralake_kernel.ingest.add import AddReport, add_recording
 from neuralake_kernel.ingest.figures import CpuUse, DiskSpace, Freshness, StoreOperation
 from neuralake_kernel.ingest.handle import JobHandle, JumpWarning, report_path
-from neuralake_kernel.ingest.known import KnownJob, known_job
+from neuralake_kernel.ingest.known import KnownJob, known_job, known_tables
 from neuralake_kernel.ingest.policy import FlushPolicy, IngestPolicy
 from neuralake_kernel.ingest.probe import probe_store
 from neuralake_kernel.ingest.report import JobReport
@@ -35,6 +35,7 @@ __all__ = [
     "StoreOperation",
     "add_recording",
     "known_job",
+    "known_tables",
     "probe_store",
     "report_path",
     "requeue_rejects",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["KnownJob", "known_job"]
+__all__ = ["KnownJob", "known_job", "known_tables"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +32,21 @@ def known_job(home: Path, table: str) -> KnownJob | None:
     spec = json.loads(path.read_text(encoding="utf-8"))
     columns = {column["name"]: bool(column["nullable"]) for column in spec["contract"]["columns"]}
     return KnownJob(topic=spec["topic"], columns=columns)
+
+
+def known_tables(home: Path, topic: str) -> tuple[str, ...]:
+    """Name the tables whose jobs were once started here on a topic.
+
+    Parameters
+    ----------
+    home
+        State folder of the workbench.
+    topic
+        Which topic.
+    """
+    found = []
+    for path in sorted((home / "jobs").glob("*/spec.json")):
+        known = known_job(home, path.parent.name)
+        if known is not None and known.topic == topic:
+            found.append(path.parent.name)
+    return tuple(found)

@@ -34,7 +34,14 @@ from neuralake_kernel.source.signal import (
     sample_at,
 )
 from neuralake_kernel.source.spool import Spool, SpoolChoice, SpoolStatus
-from neuralake_kernel.source.topic import create_topic, end_offsets, topic_incarnation
+from neuralake_kernel.source.topic import (
+    create_topic,
+    delete_before,
+    end_offsets,
+    first_offsets,
+    incarnation_bits,
+    topic_incarnation,
+)
 
 if TYPE_CHECKING:
     from neuralake_kernel.source.journal import JournalProducer
@@ -73,7 +80,10 @@ __all__ = [
     "bands",
     "create_topic",
     "encode_packets",
+    "delete_before",
     "end_offsets",
+    "first_offsets",
+    "incarnation_bits",
     "is_caught_up",
     "open_producer",
     "pieces",

@@ -147,6 +147,16 @@ class KafkaDriver:
         finally:
             consumer.close()
 
+    def delete_before(self, topic: str, places: Mapping[int, int]) -> dict[int, int]:
+        """Delete what lies below the places; gives the first offset held by each partition."""
+        futures = self._admin().delete_records(
+            [TopicPartition(topic, partition, place) for partition, place in places.items()],
+            request_timeout=ANSWER_TIMEOUT_S,
+            operation_timeout=ANSWER_TIMEOUT_S,
+        )
+        tried = f"delete messages of topic {topic!r}"
+        return {place.partition: int(self._answer(future, tried).low_watermark) for place, future in futures.items()}
+
     def open_producer(self, topic: str, *, acks: Acks = "durable") -> KafkaProducer:
         """Open a producer on a topic."""
         return KafkaProducer(self, topic, acks=acks)
