@@ -25,7 +25,7 @@ check:  ## Format, lint, types, stubs, imports, licences, locks, unit tests
 	@$(RUN) scripts.check
 
 bench: wheel  ## Measure, and write docs/benchmarks.md
-	@.venv/bin/python -m pytest tests/bench
+	@.venv/bin/python -m pytest tests/bench --ignore=tests/bench/long
 	@$(RUN) scripts.benchmarks
 
 faults:  ## Kill workers and services again and again, then ask the law's checker
