@@ -14,7 +14,15 @@ from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from neuralake_kernel.catalog import Catalog, TopicTrim, VerifyReport, declaration_of, trim_topic, verify_table
+from neuralake_kernel.catalog import (
+    Catalog,
+    TopicRetention,
+    TopicTrim,
+    VerifyReport,
+    declaration_of,
+    trim_topic,
+    verify_table,
+)
 from neuralake_kernel.contract import CheckReport, check_rows
 from neuralake_kernel.errors import CatalogError, SourceError, UsageError
 from neuralake_kernel.ingest import (
@@ -282,7 +290,7 @@ class Workbench:
         declared = declaration_of(table)
         return requeue_rejects(self.home, self.store, declared.name, declared.contract, faults=faults)
 
-    def trim(self, table: str | type, *, retention: Literal["committed"]) -> TopicTrim:
+    def trim(self, table: str | type, *, retention: TopicRetention) -> TopicTrim:
         """Delete the messages of a Kafka topic that every table on it has committed.
 
         A table counts if it is declared on the topic, was started on it here, or holds a position in it; one without a
@@ -298,17 +306,15 @@ class Workbench:
         Raises
         ------
         UsageError
-            ``kafka-only``: the topics are the journal's, which ``lab.journal`` trims.
+            ``kafka-only``: the topics are the journal's, which ``lab.journal`` trims; ``retention-invalid``.
         CatalogError
             The table is unknown, or the store is away: then nothing is deleted.
         SourceError
             The topic is missing, or the broker is away.
         """
-        if retention != "committed":
-            message = f"Cannot trim by retention={retention!r}: expected 'committed'."
-            raise UsageError(message, code="retention-invalid")
         topic = self._topic_of(table)
-        return trim_topic(self.catalog, self.broker, topic, started=known_tables(self.home, topic))
+        started = known_tables(self.home, topic)
+        return trim_topic(self.catalog, self.broker, topic, retention=retention, started=started)
 
     def _topic_of(self, table: str | type) -> str:
         name = self.catalog.resolve(table)

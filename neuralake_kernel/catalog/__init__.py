@@ -5,7 +5,7 @@ tables for whoever asks them; `verify_table` proves that each message is held ex
 """
 
 from neuralake_kernel.catalog.catalog import Catalog
-from neuralake_kernel.catalog.committed import TopicTrim, trim_topic
+from neuralake_kernel.catalog.committed import TopicRetention, TopicTrim, trim_topic
 from neuralake_kernel.catalog.declaration import (
     DECLARATIONS,
     QUARANTINE_SUFFIX,
@@ -34,6 +34,7 @@ __all__ = [
     "Snapshots",
     "TableDeclaration",
     "TableStore",
+    "TopicRetention",
     "TopicTrim",
     "VerifyReport",
     "declaration_of",

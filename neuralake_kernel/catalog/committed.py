@@ -6,9 +6,9 @@ none yet, or positions of another life of the topic, needs every message.
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
-from neuralake_kernel.errors import CatalogError
+from neuralake_kernel.errors import CatalogError, UsageError
 from neuralake_kernel.source import (
     Broker,
     delete_before,
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
     from neuralake_kernel.catalog.catalog import Catalog
 
-__all__ = ["TopicTrim", "trim_topic"]
+__all__ = ["TopicRetention", "TopicTrim", "trim_topic"]
+
+#: What may go: what every table on the topic has committed.
+TopicRetention = Literal["committed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,9 @@ class TopicTrim:
         return f"{self.topic}: {self.deleted:,} offsets deleted, the rest is held by {holders}"
 
 
-def trim_topic(catalog: "Catalog", broker: Broker, topic: str, *, started: Iterable[str]) -> TopicTrim:
+def trim_topic(
+    catalog: "Catalog", broker: Broker, topic: str, *, retention: TopicRetention, started: Iterable[str]
+) -> TopicTrim:
     """Delete the messages of a Kafka topic below the lowest position of every table on it.
 
     Positions only grow, so one that is read here is still safe when the broker deletes.
@@ -66,18 +71,23 @@ def trim_topic(catalog: "Catalog", broker: Broker, topic: str, *, started: Itera
         Kafka.
     topic
         Which topic.
+    retention
+        What may go.
     started
         Tables that were once started on it here.
 
     Raises
     ------
     UsageError
-        ``kafka-only``.
+        ``kafka-only``, or ``retention-invalid``.
     CatalogError
         The store is away: then nothing is deleted.
     SourceError
         ``topic-missing``, ``broker-away`` or ``broker-refused``.
     """
+    if retention not in get_args(TopicRetention):
+        message = f"Cannot trim by retention={retention!r}: expected 'committed'."
+        raise UsageError(message, code="retention-invalid")
     incarnation = incarnation_bits(topic_incarnation(broker, topic))
     before, end = first_offsets(broker, topic), end_offsets(broker, topic)
     lowest = _lowest(catalog, topic, incarnation, tuple(before), set(started))
