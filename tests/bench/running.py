@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import dataframely as dy
@@ -35,19 +34,6 @@ def declare(name: str) -> type[dy.Schema]:
         ch2_uv = dy.Float32(nullable=True)
 
     return Paced
-
-
-@contextmanager
-def local_stack() -> Iterator[nl.Workbench]:
-    """MinIO and Kafka in a folder of their own."""
-    with TemporaryDirectory(prefix="nl-", ignore_cleanup_errors=True) as folder:
-        lab = nl.open(profile="local", home=Path(folder) / "home")
-        try:
-            lab.stack.start()
-            yield lab
-        finally:
-            lab.stack.stop()
-            lab.close()
 
 
 @contextmanager

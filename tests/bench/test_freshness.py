@@ -17,7 +17,8 @@ import pytest
 import neuralake_kernel as nl
 from neuralake_kernel.ingest import FlushPolicy, IngestPolicy
 from tests.bench.measurement import Measurement, measured
-from tests.bench.running import PARTITIONS, Sampler, declare, local_stack, produced
+from tests.bench.running import PARTITIONS, Sampler, declare, produced
+from tests.stacks import started
 
 Keep = Callable[[Measurement], None]
 STEADY_HZ: Final = 20_000
@@ -34,7 +35,7 @@ MOST_BURST_S: Final = 10.0
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[nl.Workbench]:
-    with local_stack() as lab:
+    with started() as lab:
         yield lab
 
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import dataframely as dy
@@ -26,6 +25,7 @@ from neuralake_kernel.source import create_topic, end_offsets, open_producer
 from scripts.native import PROFILE
 from scripts.places import NATIVE, environment
 from tests.bench.measurement import Measurement, measured
+from tests.stacks import started
 
 Keep = Callable[[Measurement], None]
 # Enough that a start of some tenths of a second, and the last flush that nothing hides, do not make the figure.
@@ -89,13 +89,8 @@ def values(partition: int, count: int) -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[nl.Workbench]:
-    with TemporaryDirectory(prefix="nl-", ignore_cleanup_errors=True) as folder:
-        lab = nl.open(profile="local", home=Path(folder) / "home")
-        try:
-            lab.stack.start()
-            yield lab
-        finally:
-            lab.stack.stop()
+    with started() as lab:
+        yield lab
 
 
 @pytest.fixture(scope="module")

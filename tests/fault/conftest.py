@@ -6,15 +6,14 @@ The shared stack is killed in every way; each test that comes after proves that 
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 import neuralake_kernel as nl
 from neuralake_kernel.stack import STORE_PROGRAMS
 from neuralake_kernel.workbench import Workbench
+from tests.stacks import started
 
 
 @pytest.fixture
@@ -24,22 +23,9 @@ def embedded(home: Path) -> Iterator[Workbench]:
         lab.stack.stop()
 
 
-@contextmanager
-def local_stack() -> Iterator[Workbench]:
-    """A local stack on the store of the settings, in a folder of its own."""
-    with TemporaryDirectory(prefix="nl-", ignore_cleanup_errors=True) as folder:
-        lab = nl.open(profile="local", home=Path(folder) / "home")
-        try:
-            lab.stack.start()
-            yield lab
-        finally:
-            lab.stack.stop()
-            lab.close()
-
-
 @pytest.fixture(scope="session")
 def local() -> Iterator[Workbench]:
-    with local_stack() as lab:
+    with started() as lab:
         yield lab
 
 
@@ -50,7 +36,7 @@ def every_store(request: pytest.FixtureRequest) -> Iterator[Workbench]:
         return
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NEURALAKE_STACK__STORE", request.param)
-        with local_stack() as lab:
+        with started() as lab:
             yield lab
 
 

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import dataframely as dy
 import pytest
@@ -17,6 +16,7 @@ from neuralake_kernel.settings import BrokerSettings, Settings, StoreSettings
 from neuralake_kernel.source import create_topic, open_producer, topic_incarnation
 from neuralake_kernel.stack import BrokerSpec
 from neuralake_kernel.workbench import Workbench
+from tests.stacks import started
 
 SECRET = "99999999"
 
@@ -28,13 +28,8 @@ class Numbers(dy.Schema):
 
 @pytest.fixture(scope="module")
 def local_lab() -> Iterator[Workbench]:
-    with TemporaryDirectory(prefix="nl-", ignore_cleanup_errors=True) as folder:
-        lab = nl.open(profile="local", home=Path(folder) / "home")
-        try:
-            lab.stack.start()
-            yield lab
-        finally:
-            lab.stack.stop()
+    with started() as lab:
+        yield lab
 
 
 @pytest.fixture

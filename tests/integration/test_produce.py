@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import get_args
 
 import dataframely as dy
@@ -23,6 +22,7 @@ from neuralake_kernel.source.acks import Acks
 from neuralake_kernel.source.blocks import blocks
 from neuralake_kernel.stack import BrokerSpec
 from neuralake_kernel.workbench import Workbench
+from tests.stacks import started
 
 POLICY = IngestPolicy(flush=FlushPolicy(max_age_s=0.05))
 TIME = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -48,14 +48,8 @@ FRAME = pl.DataFrame(rows(20_000), schema_overrides={"event_time": pl.Datetime("
 
 @pytest.fixture(scope="module", params=["embedded", "local"])
 def lab(request: pytest.FixtureRequest) -> Iterator[Workbench]:
-    with TemporaryDirectory(prefix="nl-", ignore_cleanup_errors=True) as folder:
-        lab = nl.open(profile=request.param, home=Path(folder) / "home")
-        try:
-            lab.stack.start()
-            yield lab
-        finally:
-            lab.stack.stop()
-            lab.close()
+    with started(request.param) as lab:
+        yield lab
 
 
 def landed(lab: Workbench) -> pl.DataFrame:

@@ -8,7 +8,8 @@ from typing import Final
 
 from neuralake_kernel.ingest import FlushPolicy, IngestPolicy
 from tests.bench.measurement import Measurement, measured
-from tests.bench.running import PARTITIONS, Sample, Sampler, declare, local_stack, produced
+from tests.bench.running import PARTITIONS, Sample, Sampler, declare, produced
+from tests.stacks import started
 
 Keep = Callable[[Measurement], None]
 COMMITS: Final = 10_000
@@ -28,7 +29,7 @@ def at_commit(samples: list[Sample], commits: int) -> Sample:
 def test_ten_thousand_commits(tmp_path: Path, keep: Keep, wait_until: Callable[..., None]) -> None:
     table = declare("commits")
     with (
-        local_stack() as lab,
+        started() as lab,
         lab.ingest(table, policy=POLICY, partitions=PARTITIONS) as job,
         Sampler(job) as sampler,
     ):

@@ -7,7 +7,8 @@ from typing import Final
 
 from neuralake_kernel.ingest import FlushPolicy, IngestPolicy
 from tests.bench.measurement import Measurement, measured
-from tests.bench.running import PARTITIONS, Sampler, declare, local_stack, produced
+from tests.bench.running import PARTITIONS, Sampler, declare, produced
+from tests.stacks import started
 
 Keep = Callable[[Measurement], None]
 RATE_HZ: Final = 20_000
@@ -21,7 +22,7 @@ BUDGET: Final = POLICY.flush.native()["budget_bytes"]
 def test_a_store_that_is_away_for_five_minutes(tmp_path: Path, keep: Keep, wait_until: Callable[..., None]) -> None:
     table = declare("outage")
     with (
-        local_stack() as lab,
+        started() as lab,
         lab.ingest(table, policy=POLICY, partitions=PARTITIONS) as job,
         Sampler(job, every_s=1.0) as sampler,
     ):
