@@ -25,7 +25,7 @@ pub use self::attempts::{Origin, attempts, origins};
 use self::block::Block;
 use self::identity::{IDENTITY_BYTES, Place, Source, identity_fields};
 pub use self::intake::Intake;
-pub use self::packets::{KnownStream, PacketBuffer, PacketSpec, next_key};
+pub use self::packets::{Homes, KnownStream, PacketBuffer, PacketSpec, home_key, next_key};
 use self::rejects::Rejects;
 use self::spans::Spans;
 use crate::CoreError;

@@ -6,7 +6,7 @@
 //! takes for the first delivered, does not depend on where flushes fall.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::identity::{Place, Source};
 use super::rejects::Rejects;
@@ -37,6 +37,28 @@ pub struct KnownStream {
     pub shape: Shape,
     /// Index after the highest sample it has had.
     pub next: i64,
+    /// Partition it comes on, if the table has noted it.
+    pub partition: Option<Partition>,
+}
+
+/// Which partition each stream comes on: one for all buffers of a job, each of which sees some partitions.
+#[derive(Debug, Default)]
+pub struct Homes(Mutex<HashMap<[u8; 16], Partition>>);
+
+impl Homes {
+    /// The partitions that a table has noted.
+    #[must_use]
+    pub fn of(known: &[KnownStream]) -> Self {
+        let noted = known.iter().filter_map(|stream| Some((stream.id, stream.partition?)));
+        Self(Mutex::new(noted.collect()))
+    }
+
+    /// Take a stream for a partition; false where another has it.
+    fn claim(&self, stream: [u8; 16], partition: Partition) -> bool {
+        // A claim is one insertion: a thread that panicked left nothing half done.
+        let mut homes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *homes.entry(stream).or_insert(partition) == partition
+    }
 }
 
 /// What a packet buffer writes for, and what is known at its start.
@@ -52,6 +74,8 @@ pub struct PacketSpec {
     pub max_message_bytes: usize,
     /// Streams that the table knows.
     pub known: Vec<KnownStream>,
+    /// Shared by the buffers of the job.
+    pub homes: Arc<Homes>,
 }
 
 /// Collects sample packets of one job until its policy asks for a flush.
@@ -81,6 +105,7 @@ struct Stream {
     partition: Option<Partition>,
     next: i64,
     has_moved: bool,
+    has_settled: bool,
     run: Option<Run>,
     behind: Option<Run>,
 }
@@ -170,6 +195,9 @@ impl PacketBuffer {
             if std::mem::take(&mut stream.has_moved) {
                 marks.insert(next_key(&stream.name), stream.next);
             }
+            if let (true, Some(partition)) = (std::mem::take(&mut stream.has_settled), stream.partition) {
+                marks.insert(home_key(&stream.name), i64::from(partition.0));
+            }
         }
         // Sorted as readers look for them; of two runs at one place the first delivered comes first.
         self.closed.sort_by(|a, b| (&a.stream, a.first, a.offsets).cmp(&(&b.stream, b.first, b.offsets)));
@@ -206,6 +234,12 @@ impl PacketBuffer {
             return Err(MessageFault::Size);
         }
         let packet = Packet::read(message.value)?;
+        let home = self.streams.get(&packet.stream).and_then(|stream| stream.partition);
+        let is_home =
+            home.map_or_else(|| self.spec.homes.claim(packet.stream, message.partition), |home| home == message.partition);
+        if !is_home {
+            return Err(MessageFault::PacketPartition);
+        }
         let stream = self.streams.entry(packet.stream).or_insert_with(|| {
             let mut stream = Stream::new(packet.stream, packet.shape, packet.first);
             stream.has_moved = true;
@@ -218,11 +252,9 @@ impl PacketBuffer {
             });
             stream
         });
+        stream.has_settled |= stream.partition.replace(message.partition).is_none();
         if let Some(fault) = stream.shape.fault_of(&packet.shape) {
             return Err(fault);
-        }
-        if *stream.partition.get_or_insert(message.partition) != message.partition {
-            return Err(MessageFault::PacketPartition);
         }
         if packet.first < stream.next {
             *self.warnings.entry(COUNT_BEHIND.to_owned()).or_default() += 1;
@@ -270,10 +302,16 @@ pub fn next_key(stream: &str) -> String {
     format!("stream/{stream}")
 }
 
+/// Under which key a table remembers on which partition a stream comes.
+#[must_use]
+pub fn home_key(stream: &str) -> String {
+    format!("stream/{stream}/partition")
+}
+
 impl Stream {
     fn new(id: [u8; 16], shape: Shape, next: i64) -> Self {
         let name = Arc::from(uuid_text(id));
-        Self { name, shape, partition: None, next, has_moved: false, run: None, behind: None }
+        Self { name, shape, partition: None, next, has_moved: false, has_settled: false, run: None, behind: None }
     }
 
     /// End the open runs. One behind ends with the other: of what it holds nothing must have come after what the next
@@ -371,6 +409,7 @@ mod tests {
             source: "implant.raw@id".to_owned(),
             max_message_bytes: 1 << 20,
             known: Vec::new(),
+            homes: Arc::default(),
         };
         let contract =
             Contract { id: "packets".to_owned(), version: 1, columns: Vec::new(), rules: Vec::new(), warn: Vec::new() };
@@ -465,6 +504,28 @@ mod tests {
         assert_eq!(flushes[0].dead_letters, 3);
         let reasons: Vec<_> = flushes[0].reasons.keys().map(String::as_str).collect();
         assert_eq!(reasons, ["message|empty", "packet|header", "packet|rate_changed"]);
+    }
+
+    #[test]
+    fn a_stream_has_one_partition_whichever_buffer_sees_it_and_the_table_notes_it() {
+        let (mut one, mut other) = (buffer(), buffer());
+        other.spec.homes = Arc::clone(&one.spec.homes);
+        let value = message(0, 10, 0, 0);
+        one.push(&Message { partition: Partition(3), offset: Offset(0), value: &value }, 5);
+        other.push(&Message { partition: Partition(4), offset: Offset(0), value: &value }, 5);
+        let (kept, refused) = (one.take().unwrap(), other.take().unwrap());
+        let key = home_key("09090909-0909-0909-0909-090909090909");
+        assert_eq!((kept.row_count(), kept.marks[&key]), (CHANNELS, 3));
+        assert_eq!((refused.row_count(), refused.reasons["packet|partition_changed"]), (0, 1));
+        assert!(refused.marks.is_empty() && refused.beside.values().all(Vec::is_empty));
+
+        // A job that starts again knows it from the table.
+        let shape = Packet::read(&value).unwrap().shape;
+        let known = KnownStream { id: [9; 16], shape, next: 10, partition: Some(Partition(3)) };
+        let mut again = buffer();
+        again.spec.homes = Arc::new(Homes::of(&[known]));
+        again.push(&Message { partition: Partition(4), offset: Offset(1), value: &message(10, 10, 1, 0) }, 5);
+        assert_eq!(again.take().unwrap().reasons["packet|partition_changed"], 1);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::{ScopedJoinHandle, scope};
 use std::time::{Duration, Instant};
 
-use neuralake_core::buffer::{Buffer, Flush, Intake, PacketBuffer, PacketSpec};
+use neuralake_core::buffer::{Buffer, Flush, Homes, Intake, PacketBuffer, PacketSpec};
 use neuralake_core::position::{Offset, Partition};
 use neuralake_lake::{Faults, TableView as _};
 
@@ -141,6 +141,7 @@ fn basins(
     count: usize,
 ) -> Result<Vec<Basin>, StreamError> {
     let contract = Arc::new(spec.contract.clone());
+    let homes = begun.signals.as_ref().map(|signals| Arc::new(Homes::of(&signals.known))).unwrap_or_default();
     let intake = || -> Result<Intake, StreamError> {
         let (contract, source) = (Arc::clone(&contract), begun.places.source.clone());
         Ok(match &begun.signals {
@@ -152,6 +153,7 @@ fn basins(
                     source,
                     max_message_bytes: spec.max_message_bytes,
                     known: signals.known.clone(),
+                    homes: Arc::clone(&homes),
                 };
                 Intake::Packets(Box::new(PacketBuffer::new(packets, contract, positions.clone())))
             }

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, Int32Type};
-use neuralake_core::buffer::{Beside, KnownStream, next_key};
+use neuralake_core::buffer::{Beside, KnownStream, home_key, next_key};
 use neuralake_core::decode::packet::Shape;
+use neuralake_core::position::Partition;
 use neuralake_core::signal::{Dtype, SignalTable};
 use neuralake_lake::log::BesideFile;
 use neuralake_lake::quarantine::roll_beside;
@@ -97,7 +98,8 @@ impl Signals {
                 let next = main.txn(&spec.mark_key(&next_key(name)))?;
                 let id = uuid::Uuid::parse_str(name).ok();
                 if let (Some(id), Some(shape), Some(next)) = (id, shape, next) {
-                    known.push(KnownStream { id: *id.as_bytes(), shape, next });
+                    let home = main.txn(&spec.mark_key(&home_key(name)))?.and_then(|noted| i32::try_from(noted).ok());
+                    known.push(KnownStream { id: *id.as_bytes(), shape, next, partition: home.map(Partition) });
                 }
             }
         }
