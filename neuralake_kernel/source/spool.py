@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Literal
 
 from neuralake_kernel import _bridge
 from neuralake_kernel.errors import SourceError
-from neuralake_kernel.source.journal import JournalDriver
 from neuralake_kernel.source.reach import reach
 
 if TYPE_CHECKING:
@@ -88,6 +87,8 @@ class Spool:
     """
 
     def __init__(self, directory: Path | str, topic: str) -> None:
+        from neuralake_kernel.source.journal import JournalDriver
+
         self.directory = str(directory)
         self.topic = topic
         self.driver = JournalDriver(self.directory)

@@ -235,8 +235,8 @@ impl PacketBuffer {
         }
         let packet = Packet::read(message.value)?;
         let home = self.streams.get(&packet.stream).and_then(|stream| stream.partition);
-        let is_home =
-            home.map_or_else(|| self.spec.homes.claim(packet.stream, message.partition), |home| home == message.partition);
+        let is_home = home
+            .map_or_else(|| self.spec.homes.claim(packet.stream, message.partition), |home| home == message.partition);
         if !is_home {
             return Err(MessageFault::PacketPartition);
         }
