@@ -149,7 +149,9 @@ class KafkaDriver:
 
     def delete_before(self, topic: str, places: Mapping[int, int]) -> dict[int, int]:
         """Delete what lies below the places; gives the first offset held by each partition."""
-        futures = self._admin().delete_records(
+        # Held until the answer is in: a client that goes away ends its requests.
+        admin = self._admin()
+        futures = admin.delete_records(
             [TopicPartition(topic, partition, place) for partition, place in places.items()],
             request_timeout=ANSWER_TIMEOUT_S,
             operation_timeout=ANSWER_TIMEOUT_S,

@@ -76,7 +76,8 @@ def test_positions_of_another_life_of_the_topic_let_nothing_go(local: Workbench)
     send(local.broker, "trim.anew", Mixture(42).take(50))
     with local.ingest(table, policy=POLICY, restart=AT_ONCE) as job:
         assert job.wait(60).caught_up
-    AdminClient(dict(local.broker.options)).delete_topics(["trim.anew"])["trim.anew"].result(30)
+    admin = AdminClient(dict(local.broker.options))
+    admin.delete_topics(["trim.anew"])["trim.anew"].result(30)
     create_topic(local.broker, "trim.anew", 1)
     send(local.broker, "trim.anew", Mixture(43).take(50))
     trimmed = local.trim(table, retention="committed")
