@@ -9,10 +9,10 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from neuralake_kernel.catalog.signal_tables import TABLE_TEXTS
-from neuralake_kernel.contract import Contract, compile_contract
+from neuralake_kernel.contract import Contract, Encoding, RowEncoding, check_row_encoding, compile_contract
 from neuralake_kernel.errors import CatalogError, UsageError
 
 if TYPE_CHECKING:
@@ -34,9 +34,6 @@ QUARANTINE_SUFFIX: Final = "__quarantine"
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _WORD_STARTS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-
-#: What a message of the topic holds: lines of JSON, or a sample packet.
-Encoding = Literal["json", "packets"]
 
 _ClassT = TypeVar("_ClassT", bound=type)
 _SchemaT = TypeVar("_SchemaT", bound="dy.Schema")
@@ -124,6 +121,7 @@ def table(
     topic: str,
     description: str = "",
     name: str | None = None,
+    encoding: RowEncoding = "json",
     warn: Sequence[str] = (),
     registry: Registry | None = None,
 ) -> "Callable[[type[_SchemaT]], type[_SchemaT]]":
@@ -137,6 +135,8 @@ def table(
         One line for the catalog.
     name
         Name of the table in the lake and in SQL; without it the class name in snake case.
+    encoding
+        What a message of the topic holds: ``json`` (lines of JSON) or ``arrow`` (one Arrow IPC stream of many rows).
     warn
         Rules whose breach is counted and keeps no row out: ``column|rule``, or the name of a rule of the schema.
     registry
@@ -150,7 +150,7 @@ def table(
     Raises
     ------
     UsageError
-        ``not-a-schema``, ``table-name`` or ``topic-name``.
+        ``not-a-schema``, ``table-name``, ``topic-name``, ``encoding-unknown`` or ``encoding-not-yet``.
     ContractError
         The schema says something the contract cannot carry.
     CatalogError
@@ -166,6 +166,7 @@ def table(
     ['packet']
     """
     _require_topic(topic)
+    check_row_encoding(encoding)
 
     def declare(schema: type[_SchemaT]) -> type[_SchemaT]:
         _require_schema(schema)
@@ -175,6 +176,7 @@ def table(
             description=description,
             schema=schema,
             contract=compile_contract(schema, warn=warn),
+            encoding=encoding,
         )
         (DECLARATIONS if registry is None else registry).add(declaration)
         return schema

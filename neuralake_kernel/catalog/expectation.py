@@ -2,20 +2,23 @@
 
 Every line has ``partition`` and may have ``offset`` and ``rows``. Without ``offset`` the lines of a
 partition are numbered in order from 0, or from the first position of the table; without ``rows`` only
-the presence of the message is checked. ``source`` (as rows name it) tells the lives of a topic apart. Other keys are
-ignored, so a producer's own log serves.
+the presence of the message is checked. ``source`` (as rows name it) tells the lives of a topic apart. A sample packet is told
+by ``stream``, ``sample_start`` and ``sample_stop``. Other keys are ignored, so a producer's own log serves.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from neuralake_kernel.errors import UsageError
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["load_expected"]
+__all__ = ["PACKET_COLUMNS", "load_expected"]
+
+#: What a line says of a sample packet.
+PACKET_COLUMNS: Final = ("stream", "sample_start", "sample_stop")
 
 
 def load_expected(expect: "str | Path | pl.DataFrame", first_positions: Mapping[int, int]) -> "pl.DataFrame":
@@ -31,7 +34,8 @@ def load_expected(expect: "str | Path | pl.DataFrame", first_positions: Mapping[
     Returns
     -------
     polars.DataFrame
-        ``partition``, ``offset``, ``sent_rows`` (null where unknown), one row per message; ``source`` where it is told.
+        ``partition``, ``offset``, ``sent_rows`` (null where unknown), one row per message; ``source`` and what is said of
+        packets where it is told.
 
     Raises
     ------
@@ -56,7 +60,8 @@ def load_expected(expect: "str | Path | pl.DataFrame", first_positions: Mapping[
             .with_columns(offset=pl.int_range(pl.len()).over("partition") + pl.col("start").fill_null(0))
         )
     try:
-        told = [pl.col("source").cast(pl.String)] if "source" in frame.columns else []
+        kinds = {"source": pl.String, **dict(zip(PACKET_COLUMNS, (pl.String, pl.Int64, pl.Int64), strict=True))}
+        told = [pl.col(name).cast(kind) for name, kind in kinds.items() if name in frame.columns]
         sent = frame.select(
             *told,
             pl.col("partition").cast(pl.Int64),
@@ -67,7 +72,8 @@ def load_expected(expect: "str | Path | pl.DataFrame", first_positions: Mapping[
         raise _unreadable(expect, "partition, offset and rows must be whole numbers") from error
     if sent.select(pl.any_horizontal(pl.col("partition", "offset").is_null()).any()).item():
         raise _unreadable(expect, "a line has no partition, or only some have an offset")
-    twice = sent.select(pl.struct(pl.exclude("sent_rows")).is_duplicated().any()).item()
+    message = pl.struct(pl.exclude("sent_rows", *PACKET_COLUMNS))
+    twice = sent.select(message.is_duplicated().any()).item()
     if twice:
         raise _unreadable(expect, "a message (partition, offset) stands there twice")
     return sent
@@ -83,7 +89,7 @@ def _read_lines(path: Path) -> "pl.DataFrame":
         frame = pl.read_ndjson(path, infer_schema_length=None)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise _unreadable(path, type(error).__name__) from error
-    return frame.select(name for name in schema if name in frame.columns)
+    return frame.select(name for name in (*schema, *PACKET_COLUMNS) if name in frame.columns)
 
 
 def _unreadable(expect: object, reason: str) -> UsageError:

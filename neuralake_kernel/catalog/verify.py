@@ -2,21 +2,29 @@
 
 A delivered message is one whole-message reject, or its rows 0..n-1 are split between the table and its
 quarantine; together they hold each message from the first position to the present one exactly once.
-A reject that was requeued is held by the table.
+A reject that was requeued is held by the table. In a table of sample blocks the same is asked of each sample.
 The table is read first, at one version v; the quarantine afterwards, so that an honest writer at work is
 never blamed; both are cut at v's positions. Nothing is written and no state is kept.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from neuralake_kernel.catalog.coverage import Coverage, jumps_of
 from neuralake_kernel.catalog.declaration import QUARANTINE_SUFFIX
 from neuralake_kernel.catalog.delta_log import LogHistory, read_history
-from neuralake_kernel.catalog.expectation import load_expected
+from neuralake_kernel.catalog.expectation import PACKET_COLUMNS, load_expected
 from neuralake_kernel.catalog.findings import FindingList, judge_messages, judge_sent
 from neuralake_kernel.catalog.moves import settle_moves
 from neuralake_kernel.catalog.snapshot import TableStore, open_table
+from neuralake_kernel.catalog.verify_packets import (
+    BLOCK_COLUMNS,
+    judge_blocks,
+    judge_packets_sent,
+    read_blocks,
+    spanned_offsets,
+)
 from neuralake_kernel.catalog.verify_report import VerifyReport
 from neuralake_kernel.errors import CatalogError, UsageError
 
@@ -75,8 +83,6 @@ def verify_table(
             code="expect-missing",
             hint="pass expect=… (--expect FILE).",
         )
-    import polars as pl
-
     main = open_table(store, table, version=version)
     found = FindingList()
     history = None if foreign else read_history(main)
@@ -87,29 +93,8 @@ def verify_table(
     recorded = None if quarantine is None else quarantine.transaction_version(str(main.metadata().id))
     if history is not None:
         _judge_roll_forward(history, main.version(), recorded, found)
-
-    rows = _read_rows(table, main, is_quarantine=False, may_lack_row=foreign)
-    if quarantine is not None:
-        name = table + QUARANTINE_SUFFIX
-        rejected = _read_rows(name, quarantine, is_quarantine=True)
-        may_run_ahead = recorded is not None and recorded > main.version()
-        rows = _concat(rows, settle_moves(rows, rejected, found, may_run_ahead=may_run_ahead))
-    if history is not None and not history.is_complete:
-        _reach_oldest_held(covered, rows)
-    cut = rows if foreign else _cut(rows, covered, main.version(), recorded, found)
-    held = judge_messages(cut, found)
-    sent = None if expect is None else load_expected(expect, covered.first)
-    pending = left_out = 0
-    if sent is not None:
-        # Without row numbers a message that says nothing else is one row.
-        due = sent.with_columns(pl.col("sent_rows").fill_null(1))
-        if not foreign:
-            due, pending = _due(sent, covered)
-            left_out = sent.height - due.height - pending
-        judge_sent(held, due, found)
-    absent = 0 if foreign else _absent_offsets(held, covered)
-    if dense and sent is None:
-        found.count_missing(held, covered, absent)
+    told = _Told(table, main, covered, history, quarantine, recorded, expect)
+    facts = _judge_packets(told, store, found) if _holds_blocks(main) else _judge_rows(told, found, dense=dense)
     return VerifyReport(
         table=table,
         version=main.version(),
@@ -117,17 +102,122 @@ def verify_table(
         positions={str(key): value for key, value in sorted(covered.now.items())},
         first_positions={str(key): value for key, value in sorted(covered.first.items())},
         epoch=epoch,
-        messages=held.height,
-        **_row_counts(cut),
-        expected=None if sent is None else sent.height,
-        pending=pending,
-        left_out=left_out,
         jumps=() if history is None else tuple(jump for told in jumps_of(history).values() for jump in told),
-        absent_offsets=absent,
         counts=found.counts,
         problems=found.kept,
-        notes=_notes(rows, history),
+        **facts,
     )
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What log, quarantine and producer tell of a table; a foreign one has no history."""
+
+    table: str
+    main: "DeltaTable"
+    covered: Coverage
+    history: LogHistory | None
+    quarantine: "DeltaTable | None"
+    recorded: int | None
+    expect: "str | Path | pl.DataFrame | None"
+
+    @property
+    def may_run_ahead(self) -> bool:
+        """Whether the quarantine may know of commits after the version of the table."""
+        return self.recorded is not None and self.recorded > self.main.version()
+
+    def rejected(self) -> "pl.LazyFrame | None":
+        """Places of the quarantine."""
+        if self.quarantine is None:
+            return None
+        return _read_rows(self.table + QUARANTINE_SUFFIX, self.quarantine, is_quarantine=True)
+
+
+def _judge_rows(told: _Told, found: FindingList, *, dense: bool) -> dict[str, Any]:
+    """Judge a table of rows."""
+    import polars as pl
+
+    covered, is_foreign = told.covered, told.history is None
+    rows = _read_rows(told.table, told.main, is_quarantine=False, may_lack_row=is_foreign)
+    rejected = told.rejected()
+    if rejected is not None:
+        rows = pl.concat([rows, settle_moves(rows, rejected, found, may_run_ahead=told.may_run_ahead)])
+    if told.history is not None and not told.history.is_complete:
+        _reach_oldest_held(covered, rows)
+    cut = rows if is_foreign else _cut(rows, told, found)
+    held = judge_messages(cut, found)
+    sent = None if told.expect is None else load_expected(told.expect, covered.first).drop(PACKET_COLUMNS, strict=False)
+    pending = left_out = 0
+    if sent is not None:
+        # Without row numbers a message that says nothing else is one row.
+        due = sent.with_columns(pl.col("sent_rows").fill_null(1))
+        if not is_foreign:
+            due, pending = _due(sent, covered)
+            left_out = sent.height - due.height - pending
+        judge_sent(held, due, found)
+    absent = 0 if is_foreign else _absent_offsets(held, covered)
+    if dense and sent is None:
+        found.count_missing(held, covered, absent)
+    return {
+        "messages": held.height,
+        **_row_counts(cut),
+        "expected": None if sent is None else sent.height,
+        "pending": pending,
+        "left_out": left_out,
+        "absent_offsets": absent,
+        "notes": _notes(rows, told.history),
+    }
+
+
+def _judge_packets(told: _Told, store: TableStore, found: FindingList) -> dict[str, Any]:
+    """Judge a table of sample blocks."""
+    import polars as pl
+
+    covered, prefix = told.covered, f"{told.table}/stream/"
+    blocks = read_blocks(pl.scan_delta(told.main))
+    rejected = told.rejected()
+    cut = None if rejected is None else _cut(rejected.filter(~pl.col("is_attempt")), told, found)
+    letters = None if cut is None else judge_messages(cut, found)
+    if told.history is not None and not told.history.is_complete:
+        _reach_oldest_held(covered, blocks.lazy())
+    transactions = () if told.history is None else told.history.transactions()
+    ends = {app_id.removeprefix(prefix): end for _, app_id, end in transactions if app_id.startswith(prefix)}
+    samples = judge_blocks(blocks, _read_gaps(store), ends, covered, found)
+    sent = None if told.expect is None else load_expected(told.expect, covered.first)
+    pending = left_out = 0
+    if sent is not None:
+        due, pending = _due(sent, covered)
+        left_out = sent.height - due.height - pending
+        judge_packets_sent(blocks, letters, due, found)
+    return {
+        "messages": spanned_offsets(blocks, letters),
+        "rows": blocks.height,
+        "quarantined_rows": 0,
+        "dead_letters": 0 if letters is None else letters.height,
+        "expected": None if sent is None else sent.height,
+        "pending": pending,
+        "left_out": left_out,
+        "absent_offsets": 0,
+        "samples": samples,
+        "notes": _notes(blocks.lazy(), told.history),
+    }
+
+
+def _holds_blocks(main: "DeltaTable") -> bool:
+    return BLOCK_COLUMNS <= {field.name for field in main.schema().fields}
+
+
+def _read_gaps(store: TableStore) -> "pl.DataFrame":
+    """What the lake tells as missing from its streams; a lake without that table tells of nothing."""
+    import polars as pl
+
+    try:
+        intervals = pl.scan_delta(open_table(store, "intervals")).filter(pl.col("kind") == "gap")
+    except CatalogError as error:
+        if error.code != "table-not-created":
+            raise
+        return pl.DataFrame(schema={"stream": pl.String, "start": pl.Int64, "stop": pl.Int64})
+    return intervals.select(stream="stream_id", start="sample_start", stop="sample_stop").collect()
 
 
 def _read_positions(
@@ -228,29 +318,17 @@ def _read_rows(name: str, table: "DeltaTable", *, is_quarantine: bool, may_lack_
     return frame.select(**places)
 
 
-def _concat(rows: "pl.LazyFrame", rejected: "pl.LazyFrame") -> "pl.LazyFrame":
-    import polars as pl
-
-    return pl.concat([rows, rejected])
-
-
-def _cut(
-    rows: "pl.LazyFrame",
-    covered: Coverage,
-    version: int,
-    recorded: int | None,
-    found: FindingList,
-) -> "pl.LazyFrame":
+def _cut(rows: "pl.LazyFrame", told: _Told, found: FindingList) -> "pl.LazyFrame":
     """Keep what lies below the positions; blame what lies beyond and may not."""
     import polars as pl
 
+    covered = told.covered
     placed = rows.with_columns(run=covered.source_of("source")).join(
         covered.frame().lazy(), on=["run", "partition"], how="left"
     )
     is_beyond = (pl.col("offset") >= pl.col("position")) | pl.col("position").is_null()
     # A quarantine rolled forward past v honestly holds rejects of later versions.
-    may_run_ahead = recorded is not None and recorded > version
-    blamed = is_beyond & ~pl.col("in_quarantine") if may_run_ahead else is_beyond
+    blamed = is_beyond & ~pl.col("in_quarantine") if told.may_run_ahead else is_beyond
     is_rowless = pl.col("row").is_null() & ~pl.col("in_quarantine")
     found.add_beyond(placed.filter(blamed).collect())
     is_outside = (pl.col("offset") < pl.col("first")) | covered.is_left_out()
@@ -271,7 +349,7 @@ def _due(sent: "pl.DataFrame", covered: Coverage) -> tuple["pl.DataFrame", int]:
     is_due = pl.col("offset").is_between(pl.col("first"), pl.col("position"), closed="left") & ~covered.is_left_out()
     message = [name for name in ("source", "partition", "offset") if name in sent.columns]
     judged = placed.group_by(message, maintain_order=True).agg(
-        pl.col("sent_rows").first(), is_due=is_due.any(), is_pending=is_pending.all()
+        pl.col([name for name in sent.columns if name not in message]).first(), is_due=is_due.any(), is_pending=is_pending.all()
     )
     due = judged.filter("is_due").select(sent.columns)
     return due, judged.select(pl.col("is_pending").sum()).item()

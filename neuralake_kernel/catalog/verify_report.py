@@ -6,7 +6,7 @@ from typing import Final, Literal, get_args
 
 from neuralake_kernel.catalog.coverage import Jump
 
-__all__ = ["FINDINGS_KEPT", "Finding", "FindingKind", "VerifyReport"]
+__all__ = ["FINDINGS_KEPT", "Finding", "FindingKind", "SampleCount", "VerifyReport"]
 
 FindingKind = Literal[
     "missing-message",
@@ -23,6 +23,10 @@ FindingKind = Literal[
     "quarantine-unread",
     "no-position",
     "unreadable-identity",
+    "missing-sample",
+    "doubled-sample",
+    "lying-block",
+    "stream-end",
 ]
 
 #: Findings listed by name per kind; all are counted.
@@ -43,6 +47,10 @@ _MEANING: Final[dict[FindingKind, str]] = {
     "quarantine-unread": "a quarantine that cannot be read",
     "no-position": "partitions with rows and without a recorded position",
     "unreadable-identity": "rows without partition or offset",
+    "missing-sample": "stretches of samples that are held less often than they were delivered",
+    "doubled-sample": "stretches of samples that are held more often than they were delivered",
+    "lying-block": "blocks that hold another number of samples than their row says",
+    "stream-end": "streams that end elsewhere than the table remembers",
 }
 
 
@@ -63,6 +71,22 @@ class Finding:
         return {"kind": self.kind, "text": self.text, **found}
 
 
+@dataclass(frozen=True, slots=True)
+class SampleCount:
+    """Samples of each channel, over all streams: ``held`` once each, and ``behind`` under a mark, late or repeated."""
+
+    streams: int
+    held: int
+    behind: int
+
+    def __str__(self) -> str:
+        return f"{self.held:,} samples of {self.streams} streams, {self.behind:,} late or repeated under a mark"
+
+    def to_json(self) -> dict[str, int]:
+        """The counts as plain values."""
+        return {"streams": self.streams, "held": self.held, "behind": self.behind}
+
+
 @dataclass(frozen=True)
 class VerifyReport:
     """Whether table and quarantine together hold each message exactly once.
@@ -71,7 +95,9 @@ class VerifyReport:
     the offsets between first position and position that no message has: normal on compacted topics
     and after transaction markers, decided by ``expect`` or ``dense``. ``pending`` counts messages
     that were sent and lie at or after the position. ``jumps`` are the places where the job went on
-    elsewhere by somebody's choice, ``left_out`` the messages sent that it passed by: they are no loss.
+    elsewhere by somebody's choice, ``left_out`` the messages sent that it passed by: they are no loss. In a table of
+    sample packets ``rows`` are blocks, ``messages`` the offsets that blocks and dead letters span, and ``samples`` tells
+    what they hold.
     """
 
     table: str
@@ -92,6 +118,7 @@ class VerifyReport:
     notes: tuple[str, ...] = ()
     left_out: int = 0
     jumps: tuple[Jump, ...] = ()
+    samples: SampleCount | None = None
 
     @property
     def ok(self) -> bool:
@@ -126,6 +153,7 @@ class VerifyReport:
             "pending": self.pending,
             "left_out": self.left_out,
             "jumps": [jump.to_json() for jump in self.jumps],
+            "samples": None if self.samples is None else self.samples.to_json(),
             "absent_offsets": self.absent_offsets,
             "missing": self.missing,
             "doubled": self.doubled,
@@ -146,6 +174,8 @@ class VerifyReport:
             f"{self.table} at version {self.version} ({quarantine}) {verdict}.",
             f"  messages {self.messages:,} = {held}, {self.dead_letters:,} dead letters",
         ]
+        if self.samples is not None:
+            lines.append(f"  {self.samples}")
         if self.expected is not None:
             lines.append(f"  sent {self.expected:,}, not yet read {self.pending:,}")
         if self.left_out:

@@ -14,6 +14,7 @@ from neuralake_kernel.contract.columns import (
     is_identity_column,
 )
 from neuralake_kernel.contract.compile import compile_contract
+from neuralake_kernel.contract.encoding import Encoding, RowEncoding, check_row_encoding
 
 __all__ = [
     "IDENTITY_COLUMNS",
@@ -21,7 +22,10 @@ __all__ = [
     "Column",
     "ColumnType",
     "Contract",
+    "Encoding",
+    "RowEncoding",
     "Rule",
+    "check_row_encoding",
     "check_rows",
     "compile_contract",
     "is_identity_column",

@@ -5,15 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from neuralake_kernel.contract import Encoding
+
 __all__ = ["KnownJob", "known_job", "known_tables"]
 
 
 @dataclass(frozen=True, slots=True)
 class KnownJob:
-    """Topic of a table, and its columns with whether each may be null."""
+    """Topic of a table, its columns with whether each may be null, and how its messages are written."""
 
     topic: str
     columns: Mapping[str, bool]
+    encoding: Encoding
 
 
 def known_job(home: Path, table: str) -> KnownJob | None:
@@ -31,7 +34,7 @@ def known_job(home: Path, table: str) -> KnownJob | None:
         return None
     spec = json.loads(path.read_text(encoding="utf-8"))
     columns = {column["name"]: bool(column["nullable"]) for column in spec["contract"]["columns"]}
-    return KnownJob(topic=spec["topic"], columns=columns)
+    return KnownJob(topic=spec["topic"], columns=columns, encoding=spec.get("encoding", "json"))
 
 
 def known_tables(home: Path, topic: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neuralake_kernel.contract import Contract
+from neuralake_kernel.contract import Contract, Encoding
 from neuralake_kernel.errors import UsageError
 from neuralake_kernel.ingest.policy import IngestPolicy
 from neuralake_kernel.ingest.probe import Probed, native_store
@@ -54,7 +54,13 @@ class RequeueReport:
 
 
 def requeue_rejects(
-    home: Path, store: Probed, table: str, contract: Contract | None = None, *, faults: Path | None = None
+    home: Path,
+    store: Probed,
+    table: str,
+    contract: Contract | None = None,
+    *,
+    encoding: Encoding | None = None,
+    faults: Path | None = None,
 ) -> RequeueReport:
     """Try the rejects of a table again.
 
@@ -68,6 +74,8 @@ def requeue_rejects(
         Name of the table.
     contract
         What a row must be by now; without it that of the job's spec.
+    encoding
+        How rows are written by now; without it that of the job's spec.
     faults
         Plan of deaths for fault tests.
 
@@ -101,6 +109,7 @@ def requeue_rejects(
         "job": table,
         "store": native_store(store),
         "contract": judged,
+        "encoding": encoding or started.get("encoding", "json"),
         "max_message_bytes": started.get("max_message_bytes", policy.max_message_bytes),
         "deadline_s": started.get("deadline_s", policy.deadline_s),
         "kill_plan": None if faults is None else str(faults),

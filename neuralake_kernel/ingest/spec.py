@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from neuralake_kernel.contract import Contract
+from neuralake_kernel.contract import Contract, Encoding
 from neuralake_kernel.errors import StackError, UsageError
 from neuralake_kernel.ingest.handle import JobHandle
 from neuralake_kernel.ingest.policy import IngestPolicy
@@ -53,7 +53,7 @@ class JobSpec:
     faults
         Plan of deaths for fault tests: a file of lines ``point nth``.
     encoding
-        What its messages hold: ``json`` or ``packets``.
+        What its messages hold: ``json``, ``arrow`` or ``packets``.
     """
 
     table: str
@@ -65,7 +65,7 @@ class JobSpec:
     on_missing: OnMissing = "fail"
     token: int = field(default_factory=lambda: secrets.randbits(_TOKEN_BITS))
     faults: Path | None = None
-    encoding: str = "json"
+    encoding: Encoding = "json"
 
     def __post_init__(self) -> None:
         """Refuse a choice that is none."""

@@ -16,6 +16,8 @@ __all__ = ["Quarantine"]
 _PLACE: Final = ("_source", "_partition", "_offset", "_row")
 _EXAMPLES: Final = 5
 _SHOWN_CHARACTERS: Final = 100
+# What an Arrow IPC stream begins with; no UTF-8 does.
+_ARROW_MARK: Final = b"\xff\xff\xff\xff"
 
 
 class Quarantine:
@@ -44,7 +46,7 @@ class Quarantine:
         Returns
         -------
         polars.LazyFrame
-            ``text`` (null where the bytes are no UTF-8), ``reasons`` (rule ids), ``raw``, ``contract_id``,
+            ``text`` (null where the bytes are neither text nor a row of an Arrow message), ``reasons`` (rule ids), ``raw``, ``contract_id``,
             ``contract_version``, and where it came from: ``_source``, ``_partition``, ``_offset``, ``_row`` (null: the
             whole message), ``_ingest_time``.
 
@@ -59,7 +61,10 @@ class Quarantine:
         attempts = rows.filter(pl.col("raw").is_null()).select(_PLACE)
         rejects = rows.filter(pl.col("raw").is_not_null())
         held = rejects.join(attempts, on=_PLACE, how="anti", nulls_equal=True, maintain_order="left")
-        text = pl.col("raw").map_batches(_texts, return_dtype=pl.String).alias("text")
+        text = pl.col("raw").map_batches(_texts, return_dtype=pl.String)
+        # A row of an Arrow message was written again by the ingestor; what came in itself may lie about its lengths.
+        row = pl.when(pl.col("_row").is_not_null()).then("raw").map_batches(_rows, return_dtype=pl.String)
+        text = pl.coalesce(text, row).alias("text")
         return held.select(text, "reasons", "raw", "contract_id", "contract_version", *_PLACE, "_ingest_time")
 
     def reasons(self) -> "pl.DataFrame":
@@ -105,6 +110,22 @@ def _text(raw: bytes | None) -> str | None:
         return None if raw is None else raw.decode()
     except UnicodeDecodeError:
         return None
+
+
+def _rows(raw: "pl.Series") -> "pl.Series":
+    """Arrow streams of one row as the text of that row; null where it is none."""
+    import polars as pl
+
+    is_arrow = raw.bin.starts_with(_ARROW_MARK).fill_null(value=False)
+    texts = [_row(value) if arrow else None for value, arrow in zip(raw, is_arrow, strict=True)]
+    return pl.Series(raw.name, texts, dtype=pl.String)
+
+
+def _row(raw: bytes) -> str:
+    import pyarrow as pa
+
+    with pa.ipc.open_stream(raw) as stream:
+        return ", ".join(map(str, stream.read_all().to_pylist()))
 
 
 def _shown(text: str | None, raw: bytes) -> str:

@@ -1,7 +1,8 @@
 """Rows of any kind, cut into blocks of messages.
 
-A frame becomes one JSON object per row, encoded as a column. Dicts become JSON as the frame's rows would: times as
-microseconds since 1970 (UTC), a float that is no number as null. Bytes are messages already.
+As JSON a frame becomes one object per row, encoded as a column, and dicts become what the frame's rows would: times as
+microseconds since 1970 (UTC), a float that is no number as null. As Arrow, frames and dicts become messages of many rows.
+Bytes are messages already.
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from neuralake_kernel.errors import UsageError
+from neuralake_kernel.source.encoding import encoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     import polars as pl
     import pyarrow as pa
+
+    from neuralake_kernel.contract import Encoding
 
 __all__ = ["Block", "blocks"]
 
@@ -40,7 +45,9 @@ class Block:
     keys: list[bytes] | None
 
 
-def blocks(rows: object, columns: Sequence[str] | None, required: Collection[str], key: str | None) -> Iterator[Block]:
+def blocks(
+    rows: object, columns: Sequence[str] | None, required: Collection[str], key: str | None, encoding: Encoding = "json"
+) -> Iterator[Block]:
     """Cut rows into blocks; what kind they are is told before the first one is sent.
 
     Raises
@@ -49,11 +56,11 @@ def blocks(rows: object, columns: Sequence[str] | None, required: Collection[str
         ``rows-unknown``, ``columns-missing``.
     """
     if hasattr(rows, "__arrow_c_stream__"):
-        return _frames(_batches(rows), columns, required, key)
+        return _frames(_batches(rows), columns, required, key, encoding)
     if type(rows).__module__.startswith("polars") and hasattr(rows, "collect"):
-        return _frames(iter([rows.collect()]), columns, required, key)
+        return _frames(iter([rows.collect()]), columns, required, key, encoding)
     if isinstance(rows, Iterable) and not isinstance(rows, str | bytes | Mapping):
-        return _items(rows, required, key)
+        return _items(rows, required, key, encoding)
     raise _unknown(rows)
 
 
@@ -66,49 +73,82 @@ def _batches(rows: object) -> Iterator[pl.DataFrame]:
 
 
 def _frames(
-    frames: Iterator[pl.DataFrame], columns: Sequence[str] | None, required: Collection[str], key: str | None
+    frames: Iterator[pl.DataFrame],
+    columns: Sequence[str] | None,
+    required: Collection[str],
+    key: str | None,
+    encoding: Encoding,
 ) -> Iterator[Block]:
-    import polars as pl
-
-    from neuralake_kernel.source.encode import encode_rows
     from neuralake_kernel.source.replaying import match_columns
 
     for frame in frames:
         chosen = match_columns(frame.columns, columns, {*required, *([key] if key else [])}, name="these rows")
         for part in frame.iter_slices(FRAME_ROWS):
-            if part.is_empty():
-                continue
-            keys = None if key is None else part.get_column(key).cast(pl.String).fill_null("").to_list()
-            yield Block(encode_rows(part.select(chosen)), keys and [text.encode() for text in keys])
+            if not part.is_empty():
+                yield _framed(part, chosen, key, encoding)
 
 
-def _items(rows: Iterable[object], required: Collection[str], key: str | None) -> Iterator[Block]:
+def _framed(part: pl.DataFrame, chosen: Sequence[str], key: str | None, encoding: Encoding) -> Block:
+    import polars as pl
     import pyarrow as pa
 
-    values: list[bytes] = []
-    keys: list[bytes] = []
+    encode = encoder(encoding)
+    if key is None:
+        return Block(encode(part.select(chosen), None), None)
+    named = pl.col(key).cast(pl.String).fill_null("")
+    if encoding == "json":
+        return Block(encode(part.select(chosen), None), [text.encode() for text in part.select(named).to_series()])
+    # A message has one key, so the rows of many-row messages are put together by it.
+    values, keys = [], list[bytes]()
+    for group in part.partition_by(key, maintain_order=True):
+        values.append(encode(group.select(chosen), None))
+        keys += [group.select(named).item(0, 0).encode()] * len(values[-1])
+    return Block(pa.concat_arrays(values), keys)
+
+
+def _items(rows: Iterable[object], required: Collection[str], key: str | None, encoding: Encoding) -> Iterator[Block]:
+    pending: list[bytes | Mapping[str, Any]] = []
     began = time.monotonic()
-
-    def cut() -> Block:
-        block = Block(pa.array(values, pa.binary()), list(keys) if key else None)
-        values.clear()
-        keys.clear()
-        return block
-
     for number, row in enumerate(rows):
-        value = _encode(row, required, key, number)
-        if not values:
+        checked = _checked(row, required, key, number)
+        if not pending:
             began = time.monotonic()
-        values.append(value)
-        if key is not None and isinstance(row, Mapping):
-            keys.append(str(row[key]).encode())
-        if len(values) >= ITEM_ROWS or time.monotonic() - began >= ITEM_S:
-            yield cut()
-    if values:
-        yield cut()
+        pending.append(checked)
+        if len(pending) >= ITEM_ROWS or time.monotonic() - began >= ITEM_S:
+            yield from _itemised(pending, key, encoding)
+            pending.clear()
+    if pending:
+        yield from _itemised(pending, key, encoding)
 
 
-def _encode(row: object, required: Collection[str], key: str | None, number: int) -> bytes:
+def _itemised(items: Sequence[bytes | Mapping[str, Any]], key: str | None, encoding: Encoding) -> Iterator[Block]:
+    import pyarrow as pa
+
+    if encoding == "json":
+        values = [item if isinstance(item, bytes) else _line(item) for item in items]
+        keys = [str(item[key]).encode() for item in items if isinstance(item, Mapping)] if key else None
+        yield Block(pa.array(values, pa.binary()), keys)
+        return
+    for is_message, run in groupby(items, lambda item: isinstance(item, bytes)):
+        if is_message:
+            yield Block(pa.array(list(run), pa.binary()), None)
+        else:
+            frame = _frame(list(run))
+            yield _framed(frame, frame.columns, key, encoding)
+
+
+def _frame(rows: list[Any]) -> pl.DataFrame:
+    import polars as pl
+
+    try:
+        return pl.from_dicts(rows, infer_schema_length=None)
+    except (pl.exceptions.PolarsError, TypeError) as error:
+        msg = f"Cannot send these dicts as Arrow, for a column has one type: {error}"
+        hint = "Give each column values of one type, or declare the table with encoding='json'."
+        raise UsageError(msg, code="rows-unknown", hint=hint) from error
+
+
+def _checked(row: object, required: Collection[str], key: str | None, number: int) -> bytes | Mapping[str, Any]:
     if isinstance(row, bytes | bytearray | memoryview):
         if key is not None:
             msg = f"Cannot take the key {key!r} out of bytes: only dicts and frames have columns."
@@ -121,6 +161,10 @@ def _encode(row: object, required: Collection[str], key: str | None, number: int
         shown = ", ".join(map(str, list(row)[:12]))
         msg = f"Cannot send row {number} to this table: it has no {', '.join(missing)}. Found: {shown}."
         raise UsageError(msg, code="columns-missing", hint="Add the columns, or declare them nullable.")
+    return row
+
+
+def _line(row: Mapping[str, Any]) -> bytes:
     return json.dumps(_finite(row), separators=(",", ":"), default=_plain, ensure_ascii=False).encode()
 
 

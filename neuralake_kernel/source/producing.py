@@ -1,4 +1,4 @@
-"""Rows into a topic: a frame, an Arrow stream, or an iterator of dicts or bytes, one message each.
+"""Rows into a topic: a frame, an Arrow stream, or an iterator of dicts or bytes.
 
 Messages of one key, and without a key all of them, keep their order. What was acked before an error, a stop or an
 interrupt stays sent, and the report, or the producer's error, says how much that is.
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Collection, Sequence
 
+    from neuralake_kernel.contract import Encoding
     from neuralake_kernel.source.acks import Acks
     from neuralake_kernel.source.blocks import Block
     from neuralake_kernel.source.broker import Broker
@@ -70,6 +71,7 @@ def produce(  # noqa: PLR0913 - each is a choice of the person who sends
     *,
     columns: Sequence[str] | None = None,
     required: Collection[str] = (),
+    encoding: Encoding = "json",
     acks: Acks = "durable",
     key: str | None = None,
     progress: Callable[[ProduceReport], None] | None = None,
@@ -81,7 +83,7 @@ def produce(  # noqa: PLR0913 - each is a choice of the person who sends
     ----------
     rows
         Anything with ``__arrow_c_stream__`` (a polars or pandas frame, a pyarrow table), a polars lazy frame, or an
-        iterable of dicts (one JSON object each) or of bytes (sent as they are). An iterable may be endless.
+        iterable of dicts or of bytes (sent as they are). An iterable may be endless.
     topic
         An existing topic.
     broker
@@ -90,6 +92,9 @@ def produce(  # noqa: PLR0913 - each is a choice of the person who sends
         Columns of the table it is meant for; a frame's others stay behind. Without: all.
     required
         Columns that must be there.
+    encoding
+        What a message holds: ``json``, an object for each row; ``arrow``, an Arrow IPC stream of many rows of a frame or
+        of dicts; ``packets``, which only bytes can be.
     acks
         ``durable``, ``buffered`` or ``none``, as `open_producer` has it.
     key
@@ -113,7 +118,7 @@ def produce(  # noqa: PLR0913 - each is a choice of the person who sends
     """
     driver = reach(broker)
     partitions = sorted(driver.offsets(topic))
-    cut = blocks(rows, columns, required, key)
+    cut = blocks(rows, columns, required, key, encoding)
     with driver.open_producer(topic, acks=acks) as producer:
         work = _Work(topic, acks, producer, partitions)
         for block in cut:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from neuralake_kernel.errors import UsageError
+from neuralake_kernel.source.encoding import encoder
 from neuralake_kernel.source.reach import reach
 from neuralake_kernel.source.report import ReplayReport, summarised, write_sent
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from neuralake_kernel.contract import Encoding
     from neuralake_kernel.source.broker import Broker
     from neuralake_kernel.source.producer import Producer
     from neuralake_kernel.source.recording import Recording
@@ -92,6 +94,7 @@ def replay(  # noqa: PLR0913 - each is a choice of the person who replays
     *,
     columns: Sequence[str] | None = None,
     required: Collection[str] = (),
+    encoding: Encoding = "json",
     speed: float | None = 1.0,
     event_time: EventTime = "original",
     session: str | None = None,
@@ -100,7 +103,7 @@ def replay(  # noqa: PLR0913 - each is a choice of the person who replays
     progress: Callable[[ReplayReport], None] | None = None,
     stop: threading.Event | None = None,
 ) -> ReplayHandle:
-    """Stream a recording into a topic, one JSON object per row.
+    """Stream a recording into a topic, a message per row.
 
     Parameters
     ----------
@@ -115,6 +118,8 @@ def replay(  # noqa: PLR0913 - each is a choice of the person who replays
         all.
     required
         Columns that must be there, for the table allows no null in them.
+    encoding
+        What a message holds: ``json`` or ``arrow``.
     speed
         Times the device's own pace (> 0); None: as fast as the broker takes it.
     event_time
@@ -162,6 +167,7 @@ def replay(  # noqa: PLR0913 - each is a choice of the person who replays
         _Replay(
             frame=frame,
             chosen=chosen,
+            encoding=encoding,
             topic=topic,
             producer=driver.open_producer(topic),
             partition=partition,
@@ -207,6 +213,7 @@ class _Replay:
         *,
         frame: pl.DataFrame,
         chosen: tuple[str, ...],
+        encoding: Encoding,
         topic: str,
         producer: Producer,
         partition: int,
@@ -222,6 +229,7 @@ class _Replay:
         self.error: BaseException | None = None
         self._frame = frame
         self._chosen = chosen
+        self._encode = encoder(encoding)
         self._producer = producer
         self._partition = partition
         self._key = key
@@ -288,9 +296,7 @@ class _Replay:
     def _send_block(self, frame: pl.DataFrame) -> None:
         import pyarrow.compute as pc
 
-        from neuralake_kernel.source.encode import encode_rows
-
-        values = encode_rows(frame.select(self._chosen))
+        values = self._encode(frame.select(self._chosen), 1)
         self._producer.send(values, self._partition, key=self._key)
         self._bytes += pc.sum(pc.binary_length(values)).as_py()
 

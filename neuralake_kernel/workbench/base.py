@@ -116,7 +116,8 @@ class Base:
                 raise CatalogError(message, code="table-undeclared", hint="Declare it, or start its job once.")
         if found is None:
             declared = self.catalog.declarations[table] if isinstance(table, str) else declaration_of(table)
-            found = KnownJob(declared.topic, {column.name: column.nullable for column in declared.contract.columns})
+            columns = {column.name: column.nullable for column in declared.contract.columns}
+            found = KnownJob(declared.topic, columns, declared.encoding)
         return found
 
 

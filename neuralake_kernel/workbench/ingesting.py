@@ -176,7 +176,9 @@ class Ingesting(Reading):
         if isinstance(table, str):
             return requeue_rejects(self.home, self.store, table, faults=faults)
         declared = declaration_of(table)
-        return requeue_rejects(self.home, self.store, declared.name, declared.contract, faults=faults)
+        return requeue_rejects(
+            self.home, self.store, declared.name, declared.contract, encoding=declared.encoding, faults=faults
+        )
 
     def trim(self, table: str | type, *, retention: TopicRetention) -> TopicTrim:
         """Delete the messages of a Kafka topic that every table on it has committed.

@@ -8,7 +8,7 @@ import json
 import random
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path
@@ -19,6 +19,7 @@ import polars as pl
 
 import neuralake_kernel as nl
 from neuralake_kernel.catalog import VerifyReport
+from neuralake_kernel.contract import RowEncoding
 from neuralake_kernel.source import Broker, create_topic, open_producer
 from neuralake_kernel.workbench import Workbench
 
@@ -35,10 +36,10 @@ POISON = {
 }
 
 
-def declare(name: str, *, max_packet: int = 255) -> type[dy.Schema]:
+def declare(name: str, *, max_packet: int = 255, encoding: RowEncoding = "json") -> type[dy.Schema]:
     """Declare a table; again under the same name replaces its contract."""
 
-    @nl.table(topic=f"{name}.raw", name=name, description="Packets of a board that is never there.")
+    @nl.table(topic=f"{name}.raw", name=name, encoding=encoding, description="Packets of a board that is never there.")
     class Packets(dy.Schema):
         number = dy.Int64(nullable=False)
         packet = dy.Int16(nullable=False, min=0, max=max_packet)
@@ -66,18 +67,18 @@ class Mixture:
     numbers: Iterator[int] = field(default_factory=count)
 
     def __post_init__(self) -> None:
-        self._chance = random.Random(self.seed)
+        self.chance = random.Random(self.seed)
 
     def take(self, messages: int) -> list[Sent]:
         """Give the next messages."""
         return [self._message() for _ in range(messages)]
 
     def _message(self) -> Sent:
-        dice = self._chance.random()
+        dice = self.chance.random()
         if dice < 0.1:
-            value, reason = self._chance.choice(sorted(POISON.items()))
+            value, reason = self.chance.choice(sorted(POISON.items()))
             return Sent(value, None, rejects=((value, (reason,)),))
-        rows = [self._row() for _ in range(1 if dice < 0.8 else self._chance.randint(2, 4))]
+        rows = [self._row() for _ in range(1 if dice < 0.8 else self.chance.randint(2, 4))]
         return Sent(
             b"\n".join(line for line, _, _ in rows),
             len(rows),
@@ -88,7 +89,7 @@ class Mixture:
     def _row(self) -> tuple[bytes, int, tuple[str, ...]]:
         number = next(self.numbers)
         row: dict[str, object] = {"number": number, "packet": number % (self.max_packet + 1), "value": number / 8}
-        dice = self._chance.random()
+        dice = self.chance.random()
         reasons: tuple[str, ...] = ()
         if dice < 0.03:
             row["packet"], reasons = self.max_packet + 1, ("packet|max",)
@@ -111,12 +112,14 @@ class Traffic:
         Made with two partitions if it is not there.
     seed
         Of the messages.
+    mixture
+        What kind they are of.
     """
 
-    def __init__(self, broker: Broker, topic: str, *, seed: int) -> None:
+    def __init__(self, broker: Broker, topic: str, *, seed: int, mixture: Callable[[int], Mixture] = Mixture) -> None:
         self._broker = broker
         self._topic = topic
-        self._mixture = Mixture(seed)
+        self._mixture = mixture(seed)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._stopping = threading.Event()
         self._error: Exception | None = None
@@ -198,6 +201,8 @@ def read(lab: Workbench, table: str) -> pl.DataFrame:
 
 
 def held_rejects(lab: Workbench, table: str) -> Counter[Reject]:
-    """What the quarantine holds by now, by bytes and reasons."""
-    frame = lab.quarantine(table).lazy().select("raw", "reasons").collect()
-    return Counter((raw, tuple(reasons)) for raw, reasons in frame.iter_rows())
+    """What the quarantine holds by now, by reasons and bytes; a row that was Arrow by what it said."""
+    frame = lab.quarantine(table).lazy().select("raw", "text", "reasons", "_row").collect()
+    return Counter(
+        (raw if row is None else text.encode(), tuple(reasons)) for raw, text, reasons, row in frame.iter_rows()
+    )

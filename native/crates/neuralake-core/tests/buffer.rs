@@ -10,6 +10,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{Float32Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use neuralake_core::buffer::{Buffer, Flush, Message};
 use neuralake_core::contract::Contract;
+use neuralake_core::decode::RowEncoding;
 use neuralake_core::position::{Offset, Partition, Span};
 use proptest::prelude::*;
 
@@ -21,7 +22,8 @@ const CONTRACT: &str = r#"{"id":"c0ffee","version":1,"columns":[
 
 fn buffer() -> Buffer {
     let contract = Arc::new(Contract::from_json(CONTRACT).unwrap());
-    Buffer::new(contract, "t@1".to_owned(), 1_000, BTreeMap::from([(Partition(0), Offset(5))])).unwrap()
+    Buffer::new(contract, RowEncoding::Json, "t@1".to_owned(), 1_000, BTreeMap::from([(Partition(0), Offset(5))]))
+        .unwrap()
 }
 
 fn push(buffer: &mut Buffer, offset: i64, value: &str) {
@@ -185,7 +187,7 @@ fn rules_are_asked_of_what_could_be_read_and_a_warning_keeps_its_row() {
     ];
     for (text, expected, warned) in cases {
         let contract = Arc::new(Contract::from_json(RULES).unwrap());
-        let mut buffer = Buffer::new(contract, "t@1".to_owned(), 1_000, BTreeMap::new()).unwrap();
+        let mut buffer = Buffer::new(contract, RowEncoding::Json, "t@1".to_owned(), 1_000, BTreeMap::new()).unwrap();
         push(&mut buffer, 0, text);
         let flush = buffer.take().unwrap();
         assert_eq!(flush.row_count(), usize::from(expected.is_empty()), "{text}");
@@ -243,7 +245,7 @@ fn a_message_of_tricky_lines_is_never_split() {
 #[test]
 fn a_message_of_too_many_rows_is_one_dead_letter() {
     let contract = Arc::new(Contract::from_json(CONTRACT).unwrap());
-    let mut buffer = Buffer::new(contract, "t@1".to_owned(), 8 << 20, BTreeMap::new()).unwrap();
+    let mut buffer = Buffer::new(contract, RowEncoding::Json, "t@1".to_owned(), 8 << 20, BTreeMap::new()).unwrap();
     buffer.push(&Message { partition: Partition(0), offset: Offset(5), value: "{}\n".repeat(70_000).as_bytes() }, 0);
     let flush = buffer.take().unwrap();
     assert_eq!((flush.row_count(), flush.rejects.num_rows(), flush.dead_letters), (0, 1, 1));

@@ -14,6 +14,7 @@ use std::time::Duration;
 use arrow::array::{Array, AsArray, RecordBatch};
 use neuralake_core::buffer::{Buffer, Message, Origin, attempts, origins};
 use neuralake_core::contract::Contract;
+use neuralake_core::decode::RowEncoding;
 use neuralake_core::position::{Offset, Partition};
 use neuralake_lake::log::Provenance;
 use neuralake_lake::quarantine::roll_forward;
@@ -21,6 +22,7 @@ use neuralake_lake::{Draft, Faults, LakeError, StoreSpec, Table, TableView, stor
 use serde::{Deserialize, Serialize};
 
 use crate::StreamError;
+use crate::job::Encoding;
 
 /// Bytes of moved rows after which they are committed and the next round begins.
 const ROUND_BYTES: usize = 64 << 20;
@@ -35,6 +37,9 @@ pub struct RequeueSpec {
     pub store: StoreSpec,
     /// What a row must be by now.
     pub contract: Contract,
+    /// How rows are written by now.
+    #[serde(default)]
+    pub encoding: Encoding,
     /// A larger message stays a dead letter.
     pub max_message_bytes: usize,
     /// How long a commit may stay in doubt.
@@ -212,7 +217,10 @@ struct Trial {
 impl Trial {
     fn new(spec: &RequeueSpec, source: &str) -> Result<Self, StreamError> {
         let contract = Arc::new(spec.contract.clone());
-        let buffer = || Buffer::new(Arc::clone(&contract), source.to_owned(), spec.max_message_bytes, BTreeMap::new());
+        // Packets are no rows: `from_json` refuses a contract without columns.
+        let encoding = spec.encoding.rows().unwrap_or(RowEncoding::Json);
+        let most = spec.max_message_bytes;
+        let buffer = || Buffer::new(Arc::clone(&contract), encoding, source.to_owned(), most, BTreeMap::new());
         Ok(Self { source: source.to_owned(), rows: buffer()?, letter: buffer()? })
     }
 

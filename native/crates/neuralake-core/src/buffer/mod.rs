@@ -6,6 +6,7 @@
 //! Rows gather in an open block, whose seal runs the rules on whole columns; what is sealed is what a flush takes and
 //! what a live read may show. When a block is sealed changes no verdict.
 
+mod arrow_rows;
 mod attempts;
 mod block;
 mod identity;
@@ -13,14 +14,16 @@ mod intake;
 mod packets;
 mod rejects;
 mod spans;
+mod text_rows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
 
+use self::arrow_rows::slice_bytes;
 pub use self::attempts::{Origin, attempts, origins};
 use self::block::Block;
 use self::identity::{IDENTITY_BYTES, Place, Source, identity_fields};
@@ -30,7 +33,7 @@ use self::rejects::Rejects;
 use self::spans::Spans;
 use crate::CoreError;
 use crate::contract::{Contract, Plan};
-use crate::decode::{Cells, MessageFault, RowReader, lines};
+use crate::decode::{Cells, MessageFault, Refusal, RowEncoding, RowReader, lines, read_ipc};
 use crate::position::{Offset, Partition, Span};
 use crate::signal::SignalTable;
 
@@ -141,6 +144,7 @@ pub struct Buffer {
     schema: SchemaRef,
     source: Source,
     max_message_bytes: usize,
+    encoding: RowEncoding,
     reader: RowReader,
     block: Block,
     sealed: Vec<RecordBatch>,
@@ -162,6 +166,7 @@ impl Buffer {
     /// `ContractInvalid` when a rule does not fit its columns.
     pub fn new(
         contract: Arc<Contract>,
+        encoding: RowEncoding,
         source: String,
         max_message_bytes: usize,
         positions: BTreeMap<Partition, Offset>,
@@ -171,8 +176,9 @@ impl Buffer {
             schema: Self::rows_schema(&contract),
             source: Source::new(source),
             max_message_bytes,
+            encoding,
             reader: RowReader::new(&contract),
-            block: Block::new(&contract),
+            block: Block::new(&contract, encoding),
             contract,
             sealed: Vec::new(),
             sealed_rows: 0,
@@ -205,14 +211,14 @@ impl Buffer {
         self.push_row(message, 0, now_us);
     }
 
-    /// Take one row of a message in again: its text is the value, `row` its number within the message.
+    /// Take one row of a message in again: it is the value, `row` its number within the message.
     pub fn push_row(&mut self, message: &Message<'_>, row: i32, now_us: i64) {
         self.first_at_us.get_or_insert(now_us);
         self.messages += 1;
         self.spans.cover(message);
         let place = Place::of(message, now_us);
-        if let Err(fault) = self.push_rows(message, place, row) {
-            self.block.push_letter(place, fault.rule_id(), message.value);
+        if let Err(refusal) = self.push_rows(message, place, row) {
+            self.block.push_letter(place, refusal, message.value);
         }
         if self.block.is_due() {
             // Arrow refusing the columns is no fault of this message, and nobody here could act on it.
@@ -308,15 +314,20 @@ impl Buffer {
     }
 
     /// Decode the rows of a message into the block, or say why it has none. They are counted from `first`.
-    fn push_rows(&mut self, message: &Message<'_>, place: Place, first: i32) -> Result<(), MessageFault> {
-        if message.value.len() > self.max_message_bytes {
-            return Err(MessageFault::Size);
+    fn push_rows(&mut self, message: &Message<'_>, place: Place, first: i32) -> Result<(), Refusal> {
+        let (value, rules) = (message.value, (&*self.contract, &self.plan));
+        if value.len() > self.max_message_bytes {
+            return Err(MessageFault::Size.into());
+        }
+        if self.encoding == RowEncoding::Arrow {
+            let bytes = (value.len(), self.max_message_bytes);
+            return self.block.push_stream(rules, (place, first), read_ipc(value)?, bytes);
         }
         let mut cells = Cells::new();
-        for (row, text) in (first..).zip(lines(message.value, &self.reader)?) {
+        for (row, text) in (first..).zip(lines(value, &self.reader)?) {
             // `lines` has proven every line of a longer message: where this fails, it is the only one.
             self.reader.read(text, &mut cells)?;
-            self.block.push_row(&self.contract, &self.plan, (place, row), cells.drain(..), text.as_bytes());
+            self.block.push_row(rules, (place, row), cells.drain(..), text.as_bytes());
         }
         Ok(())
     }
@@ -332,6 +343,5 @@ fn count(counts: &mut BTreeMap<String, u64>, name: &str) {
 
 fn held_bytes(batch: &RecordBatch, own_columns: usize) -> usize {
     let own = batch.columns().iter().take(own_columns);
-    own.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum::<usize>()
-        + batch.num_rows() * IDENTITY_BYTES
+    own.map(slice_bytes).sum::<usize>() + batch.num_rows() * IDENTITY_BYTES
 }

@@ -7,10 +7,11 @@
 use std::collections::HashMap;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use arrow::datatypes::Schema;
 use arrow::error::ArrowError;
 
 use super::bound::{Bound, Side};
-use super::conform::conform;
+use super::conform::{conform, schema_fault};
 use super::predicate::Predicate;
 use super::set::Set;
 use super::{Column, ColumnType, Contract, rule_id};
@@ -138,20 +139,36 @@ impl Plan {
     /// `Batch` when Arrow refuses a column.
     pub fn judge_batch(&self, contract: &Contract, batch: &RecordBatch) -> Result<Verdict, CoreError> {
         let mut noted = Vec::new();
+        let columns = self.conform(contract, batch, 0, &mut noted)?;
+        self.judge(&columns, noted)
+    }
+
+    /// Bring a batch to the columns of the contract, in their order, where that loses nothing. What does not fit is null
+    /// and noted; rows are numbered from `first`.
+    ///
+    /// # Errors
+    /// When Arrow refuses a column.
+    pub(crate) fn conform(
+        &self,
+        contract: &Contract,
+        batch: &RecordBatch,
+        first: usize,
+        noted: &mut Vec<Breach>,
+    ) -> Result<Vec<ArrayRef>, ArrowError> {
         let mut columns = Vec::with_capacity(contract.columns.len());
         for (index, column) in contract.columns.iter().enumerate() {
             let found = conform(batch.column_by_name(&column.name), column, batch.num_rows())?;
-            let mut note = |row, fault| noted.push(Breach { row, rule: self.fault(index, fault) });
-            for row in 0..batch.num_rows() {
-                match found.fault(row) {
-                    Some(CellFault::Null) if column.nullable => {}
-                    Some(fault) => note(row, fault),
-                    None => {}
-                }
-            }
+            let faults = found.faults().filter(|(_, fault)| !(column.nullable && *fault == CellFault::Null));
+            noted.extend(faults.map(|(row, fault)| Breach { row: first + row, rule: self.fault(index, fault) }));
             columns.push(found.values);
         }
-        self.judge(&columns, noted)
+        Ok(columns)
+    }
+
+    /// Rules that no row of such a schema can hold.
+    pub(crate) fn schema_faults(&self, contract: &Contract, schema: &Schema) -> Vec<usize> {
+        let columns = contract.columns.iter().enumerate();
+        columns.filter_map(|(index, column)| Some(self.fault(index, schema_fault(schema, column)?))).collect()
     }
 
     fn add_column(&mut self, contract: &Contract, index: usize, column: &Column) -> Result<(), CoreError> {

@@ -18,7 +18,7 @@ pub(crate) type Cells<'a> = SmallVec<[Cell<'a>; 16]>;
 pub(crate) type Lines<'a> = SmallVec<[&'a str; 1]>;
 
 /// Most rows of one message: with every rule of a wide contract broken in each, they still fit a batch.
-const MAX_ROWS: usize = 65_536;
+pub(super) const MAX_ROWS: usize = 65_536;
 
 /// Reads one object a call into cells in the order of the contract's columns.
 #[derive(Debug)]

@@ -3,12 +3,31 @@
 mod cell;
 mod column;
 mod flat;
+mod ipc;
 mod json;
 pub mod packet;
 
 pub(crate) use cell::Cell;
 pub(crate) use column::{ColumnBuilder, judge};
+pub(crate) use ipc::{IpcStream, RowWriter, check_text_bytes, read as read_ipc};
 pub(crate) use json::{Cells, RowReader, lines};
+
+/// How the rows of a message are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowEncoding {
+    /// Lines of JSON.
+    Json,
+    /// One Arrow IPC stream.
+    Arrow,
+}
+
+/// Why a message is a dead letter.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) fault: MessageFault,
+    /// Rules that its columns break as a whole, as `Plan::id` takes them.
+    pub(crate) rules: Vec<usize>,
+}
 
 /// Whole-message faults: such a message is a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +42,22 @@ pub enum MessageFault {
     Json,
     /// JSON, but not an object.
     Object,
+    /// No Arrow IPC stream begins here.
+    ArrowHeader,
+    /// A stream of numbers with the high byte first.
+    ArrowByteOrder,
+    /// It ends before its own lengths or its end mark say so.
+    ArrowTruncated,
+    /// Bytes after the end mark.
+    ArrowTrailing,
+    /// Lengths that reach beyond what they are of.
+    ArrowLength,
+    /// Compressed buffers.
+    ArrowCompressed,
+    /// Metadata or buffers that hold no columns of their schema.
+    ArrowBatch,
+    /// Columns that are not those of the contract.
+    ArrowSchema,
     /// No header of a sample packet, or one of another version.
     PacketHeader,
     /// A type of samples that there is not.
@@ -61,6 +96,14 @@ impl MessageFault {
             Self::Utf8 => "message|utf8",
             Self::Json => "message|json",
             Self::Object => "message|object",
+            Self::ArrowHeader => "arrow|header",
+            Self::ArrowByteOrder => "arrow|byte_order",
+            Self::ArrowTruncated => "arrow|truncated",
+            Self::ArrowTrailing => "arrow|trailing",
+            Self::ArrowLength => "arrow|length",
+            Self::ArrowCompressed => "arrow|compressed",
+            Self::ArrowBatch => "arrow|batch",
+            Self::ArrowSchema => "arrow|schema",
             Self::PacketHeader => "packet|header",
             Self::PacketDtype => "packet|dtype",
             Self::PacketLayout => "packet|layout",

@@ -50,7 +50,7 @@ pub(super) fn begin(spec: &JobSpec, source: &mut dyn Source, faults: &Arc<Faults
     faults.pass("after_epoch_commit");
     roll_forward(&main, &mut quarantine, spec.deadline(), false)?;
     let signals = match spec.encoding {
-        Encoding::Json => None,
+        Encoding::Json | Encoding::Arrow => None,
         Encoding::Packets => Some(Signals::begin(spec, &store, &mut main, faults)?),
     };
     let places = take_places(spec, &mut main, epoch, source)?;
@@ -70,7 +70,7 @@ fn open_tables(spec: &JobSpec, store: &Arc<dyn Store>, faults: &Arc<Faults>) -> 
 /// the place in the source).
 pub(super) fn columns(spec: &JobSpec) -> (SchemaRef, Vec<String>) {
     match spec.encoding {
-        Encoding::Json => {
+        Encoding::Json | Encoding::Arrow => {
             let mut statistics: Vec<String> = spec.contract.columns.iter().map(|c| c.name.clone()).collect();
             statistics.extend(["_partition", "_offset", "_ingest_time"].map(str::to_owned));
             (Buffer::rows_schema(&spec.contract), statistics)

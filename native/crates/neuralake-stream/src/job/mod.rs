@@ -22,4 +22,4 @@ mod spec;
 pub use disk::{DiskPolicy, DiskReport};
 pub use handle::{Ending, Job};
 pub use report::{Report, State};
-pub use spec::{Choice, FlushPolicy, JobSpec, OnMissing, StartAt};
+pub use spec::{Choice, Encoding, FlushPolicy, JobSpec, OnMissing, StartAt};

@@ -144,15 +144,16 @@ fn basins(
     let homes = begun.signals.as_ref().map(|signals| Arc::new(Homes::of(&signals.known))).unwrap_or_default();
     let intake = || -> Result<Intake, StreamError> {
         let (contract, source) = (Arc::clone(&contract), begun.places.source.clone());
-        Ok(match &begun.signals {
-            None => Intake::Rows(Box::new(Buffer::new(contract, source, spec.max_message_bytes, positions.clone())?)),
-            Some(signals) => {
+        let most = spec.max_message_bytes;
+        Ok(match spec.encoding.rows() {
+            Some(encoding) => Intake::Rows(Box::new(Buffer::new(contract, encoding, source, most, positions.clone())?)),
+            None => {
                 let packets = PacketSpec {
                     table: spec.job.clone(),
                     topic: spec.topic.clone(),
                     source,
-                    max_message_bytes: spec.max_message_bytes,
-                    known: signals.known.clone(),
+                    max_message_bytes: most,
+                    known: begun.signals.as_ref().map(|signals| signals.known.clone()).unwrap_or_default(),
                     homes: Arc::clone(&homes),
                 };
                 Intake::Packets(Box::new(PacketBuffer::new(packets, contract, positions.clone())))

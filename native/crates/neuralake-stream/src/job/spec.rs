@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use neuralake_core::contract::Contract;
+use neuralake_core::decode::RowEncoding;
 use neuralake_core::position::Partition;
 use neuralake_lake::StoreSpec;
 use serde::Deserialize;
@@ -52,8 +53,22 @@ pub enum Encoding {
     /// Lines of JSON, rows of a declared table.
     #[default]
     Json,
+    /// One Arrow IPC stream, rows of a declared table.
+    Arrow,
     /// A sample packet, blocks of a signal table.
     Packets,
+}
+
+impl Encoding {
+    /// How rows are written, where a message holds rows.
+    #[must_use]
+    pub fn rows(self) -> Option<RowEncoding> {
+        match self {
+            Self::Json => Some(RowEncoding::Json),
+            Self::Arrow => Some(RowEncoding::Arrow),
+            Self::Packets => None,
+        }
+    }
 }
 
 /// When a buffer is flushed: whichever comes first.
@@ -120,7 +135,7 @@ impl JobSpec {
     /// `SpecInvalid` when it is no spec, or the contract contradicts itself.
     pub fn from_json(text: &str) -> Result<Self, StreamError> {
         let spec: Self = serde_json::from_str(text).map_err(|e| StreamError::SpecInvalid(e.to_string()))?;
-        if spec.encoding == Encoding::Json {
+        if spec.encoding.rows().is_some() {
             spec.contract.validate()?;
         }
         spec.check_bounds()?;
