@@ -100,7 +100,7 @@ JSON: Mapping[str, Rejected] = {
 }
 
 
-def table(**changes: Any) -> pa.Table:  # noqa: ANN401 - whatever pyarrow makes a column of
+def table(**changes: Any) -> pa.Table:
     """Two rows that hold the contract, but for the changes; None leaves a column out."""
     columns = {
         "session": ["s1", "s2"],
@@ -111,7 +111,7 @@ def table(**changes: Any) -> pa.Table:  # noqa: ANN401 - whatever pyarrow makes 
     return pa.table({name: column for name, column in columns.items() if column is not None})
 
 
-def stream(rows: pa.Table, **options: Any) -> bytes:  # noqa: ANN401 - those of pyarrow
+def stream(rows: pa.Table, **options: Any) -> bytes:
     """One Arrow IPC stream."""
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, rows.schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
@@ -180,9 +180,7 @@ ARROW: Mapping[str, Rejected] = {
     "NaN": of_arrow(table(ch1_uv=pa.array([1.5, float("nan")], pa.float32())), "ch1_uv|nan"),
     "infinity": of_arrow(table(ch1_uv=pa.array([1.5, float("inf")], pa.float32())), "ch1_uv|inf"),
     "a number beyond its column": of_arrow(table(ch1_uv=[1.5, 1e39]), "ch1_uv|dtype"),
-    "the year 2704": of_arrow(
-        table(event_time=pa.array([1, YEAR_2704], pa.timestamp("us", "UTC"))), "event_time|max"
-    ),
+    "the year 2704": of_arrow(table(event_time=pa.array([1, YEAR_2704], pa.timestamp("us", "UTC"))), "event_time|max"),
     "a time between microseconds": of_arrow(
         table(event_time=pa.array([1000, 1001], pa.timestamp("ns", "UTC"))), "event_time|dtype"
     ),

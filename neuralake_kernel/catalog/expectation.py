@@ -2,8 +2,8 @@
 
 Every line has ``partition`` and may have ``offset`` and ``rows``. Without ``offset`` the lines of a
 partition are numbered in order from 0, or from the first position of the table; without ``rows`` only
-the presence of the message is checked. ``source`` (as rows name it) tells the lives of a topic apart. A sample packet is told
-by ``stream``, ``sample_start`` and ``sample_stop``. Other keys are ignored, so a producer's own log serves.
+the presence of the message is checked. ``source`` (as rows name it) tells the lives of a topic apart. A sample packet
+is told by ``stream``, ``sample_start`` and ``sample_stop``. Other keys are ignored, so a producer's own log serves.
 """
 
 from collections.abc import Mapping
@@ -34,8 +34,8 @@ def load_expected(expect: "str | Path | pl.DataFrame", first_positions: Mapping[
     Returns
     -------
     polars.DataFrame
-        ``partition``, ``offset``, ``sent_rows`` (null where unknown), one row per message; ``source`` and what is said of
-        packets where it is told.
+        ``partition``, ``offset``, ``sent_rows`` (null where unknown), one row per message; ``source`` and what is said
+        of packets where it is told.
 
     Raises
     ------

@@ -173,16 +173,14 @@ def _judge_packets(told: _Told, store: TableStore, found: FindingList) -> dict[s
     """Judge a table of sample blocks."""
     import polars as pl
 
-    covered, prefix = told.covered, f"{told.table}/stream/"
+    covered = told.covered
     blocks = read_blocks(pl.scan_delta(told.main))
     rejected = told.rejected()
     cut = None if rejected is None else _cut(rejected.filter(~pl.col("is_attempt")), told, found)
     letters = None if cut is None else judge_messages(cut, found)
     if told.history is not None and not told.history.is_complete:
         _reach_oldest_held(covered, blocks.lazy())
-    transactions = () if told.history is None else told.history.transactions()
-    ends = {app_id.removeprefix(prefix): end for _, app_id, end in transactions if app_id.startswith(prefix)}
-    samples = judge_blocks(blocks, _read_gaps(store), ends, covered, found)
+    samples = judge_blocks(blocks, _read_gaps(store), _stream_ends(told), covered, found)
     sent = None if told.expect is None else load_expected(told.expect, covered.first)
     pending = left_out = 0
     if sent is not None:
@@ -203,8 +201,16 @@ def _judge_packets(told: _Told, store: TableStore, found: FindingList) -> dict[s
     }
 
 
+def _stream_ends(told: _Told) -> dict[str, int]:
+    """Index after the highest sample of each stream, as the commits tell it."""
+    prefix = f"{told.table}/stream/"
+    transactions = () if told.history is None else told.history.transactions()
+    named = ((app_id.removeprefix(prefix), end) for _, app_id, end in transactions if app_id.startswith(prefix))
+    return {stream: end for stream, end in named if "/" not in stream}
+
+
 def _holds_blocks(main: "DeltaTable") -> bool:
-    return BLOCK_COLUMNS <= {field.name for field in main.schema().fields}
+    return {field.name for field in main.schema().fields} >= BLOCK_COLUMNS
 
 
 def _read_gaps(store: TableStore) -> "pl.DataFrame":
@@ -349,7 +355,9 @@ def _due(sent: "pl.DataFrame", covered: Coverage) -> tuple["pl.DataFrame", int]:
     is_due = pl.col("offset").is_between(pl.col("first"), pl.col("position"), closed="left") & ~covered.is_left_out()
     message = [name for name in ("source", "partition", "offset") if name in sent.columns]
     judged = placed.group_by(message, maintain_order=True).agg(
-        pl.col([name for name in sent.columns if name not in message]).first(), is_due=is_due.any(), is_pending=is_pending.all()
+        pl.col([name for name in sent.columns if name not in message]).first(),
+        is_due=is_due.any(),
+        is_pending=is_pending.all(),
     )
     due = judged.filter("is_due").select(sent.columns)
     return due, judged.select(pl.col("is_pending").sum()).item()

@@ -1,9 +1,9 @@
 """The checker's view of a table that holds sample blocks: each sample that was delivered, as often as it was delivered.
 
-Packets are joined into blocks, so a block names the offsets it came from, not each message. What can be told from the
-table alone: every run of blocks has all channels of its stream, each sample index below a stream's end is held or told as
-a gap, and without a mark it is held once, so that nothing is doubled to the reader. What was sent (``expect``) tells the
-rest: how often each index was delivered must be how often it is held.
+Packets are joined into blocks, so a block names the offsets it came from, not each message. What the table alone tells:
+every run of blocks has all channels of its stream, each sample index below a stream's end is held or told as a gap, and
+without a mark it is held once, so that nothing is doubled to the reader. What was sent (``expect``) tells the rest: how
+often each index was delivered must be how often it is held.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -162,7 +162,9 @@ def _judge_places(blocks: "pl.DataFrame", covered: Coverage, found: FindingList)
     is_beyond = (pl.col("offset_last") >= pl.col("position")) | pl.col("position").is_null()
     found.add_beyond(placed.filter(is_beyond))
     before = placed.filter(pl.col("offset") < pl.col("first")).unique(["source", "partition", "offset"])
-    found.add_places("unexpected-message", before, "partition {partition} offset {offset}: the first position is {first}")
+    found.add_places(
+        "unexpected-message", before, "partition {partition} offset {offset}: the first position is {first}"
+    )
 
 
 def _depth(spans: "pl.DataFrame") -> "pl.DataFrame":

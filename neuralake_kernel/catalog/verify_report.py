@@ -96,8 +96,8 @@ class VerifyReport:
     and after transaction markers, decided by ``expect`` or ``dense``. ``pending`` counts messages
     that were sent and lie at or after the position. ``jumps`` are the places where the job went on
     elsewhere by somebody's choice, ``left_out`` the messages sent that it passed by: they are no loss. In a table of
-    sample packets ``rows`` are blocks, ``messages`` the offsets that blocks and dead letters span, and ``samples`` tells
-    what they hold.
+    sample packets ``rows`` are blocks, ``messages`` the offsets that blocks and dead letters span, and ``samples``
+    tells what they hold.
     """
 
     table: str

@@ -46,9 +46,9 @@ class Quarantine:
         Returns
         -------
         polars.LazyFrame
-            ``text`` (null where the bytes are neither text nor a row of an Arrow message), ``reasons`` (rule ids), ``raw``, ``contract_id``,
-            ``contract_version``, and where it came from: ``_source``, ``_partition``, ``_offset``, ``_row`` (null: the
-            whole message), ``_ingest_time``.
+            ``text`` (null where the bytes are neither text nor a row of an Arrow message), ``reasons`` (rule ids),
+            ``raw``, ``contract_id``, ``contract_version``, and where it came from: ``_source``, ``_partition``,
+            ``_offset``, ``_row`` (null: the whole message), ``_ingest_time``.
 
         Raises
         ------

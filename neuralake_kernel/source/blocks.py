@@ -1,8 +1,8 @@
 """Rows of any kind, cut into blocks of messages.
 
 As JSON a frame becomes one object per row, encoded as a column, and dicts become what the frame's rows would: times as
-microseconds since 1970 (UTC), a float that is no number as null. As Arrow, frames and dicts become messages of many rows.
-Bytes are messages already.
+microseconds since 1970 (UTC), a float that is no number as null. As Arrow, frames and dicts become messages of many
+rows. Bytes are messages already.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from itertools import groupby
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any
 
 from neuralake_kernel.errors import UsageError
@@ -137,15 +137,19 @@ def _itemised(items: Sequence[bytes | Mapping[str, Any]], key: str | None, encod
             yield _framed(frame, frame.columns, key, encoding)
 
 
-def _frame(rows: list[Any]) -> pl.DataFrame:
+def _frame(rows: Sequence[Any]) -> pl.DataFrame:
     import polars as pl
+    import pyarrow as pa
 
-    try:
-        return pl.from_dicts(rows, infer_schema_length=None)
-    except (pl.exceptions.PolarsError, TypeError) as error:
-        msg = f"Cannot send these dicts as Arrow, for a column has one type: {error}"
-        hint = "Give each column values of one type, or declare the table with encoding='json'."
-        raise UsageError(msg, code="rows-unknown", hint=hint) from error
+    columns = {}
+    for name in dict.fromkeys(chain.from_iterable(rows)):
+        try:
+            columns[str(name)] = pa.array([row.get(name) for row in rows])
+        except pa.ArrowException as error:
+            msg = f"Cannot send these dicts as Arrow, where a column has one type: {name}: {error}."
+            hint = "Give the column values of one type, or declare the table with encoding='json'."
+            raise UsageError(msg, code="rows-unknown", hint=hint) from error
+    return pl.DataFrame(pl.from_arrow(pa.table(columns)))
 
 
 def _checked(row: object, required: Collection[str], key: str | None, number: int) -> bytes | Mapping[str, Any]:

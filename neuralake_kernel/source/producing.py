@@ -93,8 +93,8 @@ def produce(  # noqa: PLR0913 - each is a choice of the person who sends
     required
         Columns that must be there.
     encoding
-        What a message holds: ``json``, an object for each row; ``arrow``, an Arrow IPC stream of many rows of a frame or
-        of dicts; ``packets``, which only bytes can be.
+        What a message holds: ``json``, an object for each row; ``arrow``, an Arrow IPC stream of many rows of a
+        frame or of dicts; ``packets``, which only bytes can be.
     acks
         ``durable``, ``buffered`` or ``none``, as `open_producer` has it.
     key

@@ -1,5 +1,6 @@
 """Sample packets through a job that dies again and again: every sample once, the first delivered, gaps explicit."""
 
+import json
 import random
 import struct
 import threading
@@ -91,6 +92,12 @@ class Device:
         return whole
 
 
+def described(packet: bytes) -> dict[str, object]:
+    """What a packet says of itself, as the checker reads it."""
+    first, moments = struct.unpack_from("<Q", packet, 24)[0], struct.unpack_from("<I", packet, 44)[0]
+    return {"stream": str(uuid.UUID(bytes=packet[8:24])), "sample_start": first, "sample_stop": first + moments}
+
+
 class Devices:
     """Devices that send until they are told to stop, each on its own partition, with a bad packet now and then."""
 
@@ -100,6 +107,7 @@ class Devices:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.messages = self.poison = 0
+        self.sent: list[dict[str, object]] = []
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -119,6 +127,7 @@ class Devices:
                         self.poison += 1
                     producer.send(packets, place)
                     self.messages += len(packets)
+                    self.sent += [{"partition": place, **described(packet)} for packet in packets]
                 if self._stopping.wait(0.02):
                     break
             producer.flush()
@@ -153,6 +162,14 @@ def test_a_stream_survives_the_deaths_of_its_job(embedded: Workbench, tmp_path: 
     assert set(letters["reasons"].explode()) == set(LIES.values())
     assert lab.table("recordings").lazy().select(pl.len()).collect().item() == len(devices)
     assert lab.table("channels").lazy().select(pl.len()).collect().item() == len(devices) * CHANNELS
+    sent_to = tmp_path / "sent.ndjson"
+    sent_to.write_text("\n".join(map(json.dumps, sending.sent)))
+    report = lab.verify(FaultPackets, expect=sent_to)
+    print(report)
+    assert report.ok, report
+    assert (report.expected, report.pending, report.dead_letters) == (len(sending.sent), 0, sending.poison)
+    assert report.samples is not None
+    assert report.samples.held + report.samples.behind == (len(sending.sent) - sending.poison) * MOMENTS
     marked = lab.table(FaultPackets).lazy().filter(pl.col("mark") == "behind", pl.col("channel") == 0).collect()
     assert marked.height > 0
 

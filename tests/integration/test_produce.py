@@ -19,11 +19,14 @@ from neuralake_kernel.errors import CatalogError, SourceError, UsageError
 from neuralake_kernel.ingest import FlushPolicy, IngestPolicy
 from neuralake_kernel.source import ProduceReport, create_topic, end_offsets, produce
 from neuralake_kernel.source.acks import Acks
-from neuralake_kernel.source.blocks import blocks
+from neuralake_kernel.source.blocks import FRAME_ROWS, blocks
+from neuralake_kernel.source.encode_arrow import MESSAGE_BYTES, encode_streams
 from neuralake_kernel.stack import BrokerSpec
 from neuralake_kernel.workbench import Workbench
 from tests.stacks import started
 
+DATA = Path(__file__).resolve().parents[2] / "notebooks" / "data"
+OPENBCI = DATA / "openbci-cyton-8ch" / "OpenBCI_GUI-v6-blinks-jawClench-alpha.txt"
 POLICY = IngestPolicy(flush=FlushPolicy(max_age_s=0.05))
 TIME = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
@@ -34,6 +37,20 @@ class Produced(dy.Schema):
     number = dy.Int64(nullable=False)
     event_time = dy.Datetime(nullable=True, time_unit="us", time_zone="UTC")
     value = dy.Float64(nullable=True)
+
+
+@nl.table(topic="produced.arrow", name="produced_arrow", encoding="arrow", description="The same rows, many a message.")
+class ProducedArrow(dy.Schema):
+    session = dy.String(nullable=False)
+    number = dy.Int32(nullable=False)
+    event_time = dy.Datetime(nullable=True, time_unit="us", time_zone="UTC")
+    value = dy.Float64(nullable=True)
+
+
+@nl.table(topic="replayed.arrow", name="replayed_arrow", encoding="arrow")
+class ReplayedArrow(dy.Schema):
+    session = dy.String(nullable=False)
+    event_time = dy.Datetime(nullable=False, time_unit="us", time_zone="UTC")
 
 
 def rows(number: int) -> list[dict[str, object]]:
@@ -79,6 +96,63 @@ def test_every_kind_of_rows_lands_alike(lab: Workbench) -> None:
         assert each.to_list() == FRAME.get_column(column).to_list()
     assert table.unique().height == len(FRAME), "each kind gave the same rows"
     assert lab.verify(Produced).ok
+
+
+def test_every_kind_of_rows_lands_alike_as_arrow(lab: Workbench) -> None:
+    kinds = {
+        "polars": FRAME,
+        "lazy": FRAME.lazy(),
+        "arrow": FRAME.to_arrow(),
+        "pandas": FRAME.to_pandas(),
+        "categories": FRAME.with_columns(
+            pl.col("session").cast(pl.Categorical), pl.col("event_time").cast(pl.Datetime)
+        ),
+        "dicts": rows(len(FRAME)),
+        "bytes": list(encode_streams(FRAME, 700).to_pylist()),
+    }
+    for kind, given in kinds.items():
+        report = lab.produce(ProducedArrow, given)
+        assert (report.state, report.acked) == ("finished", report.messages), kind
+        assert report.messages < 50, kind
+        assert report.bytes < 60 * len(FRAME), kind
+    assert lab.ingest(ProducedArrow, policy=POLICY).wait(60).caught_up
+    table = lab.table(ProducedArrow).lazy().collect()
+    assert table.group_by(table.columns).len().get_column("len").unique().to_list() == [len(kinds)]
+    assert table.unique().sort("number").equals(FRAME.with_columns(pl.col("number").cast(pl.Int32)))
+    assert lab.verify(ProducedArrow).ok
+
+
+def test_rows_of_one_key_share_their_arrow_messages(lab: Workbench) -> None:
+    create_topic(lab.broker, "keyed.arrow", 4)
+    report = produce(FRAME, "keyed.arrow", lab.broker, key="session", encoding="arrow")
+    parts = -(-len(FRAME) // FRAME_ROWS)
+    assert report.acked == FRAME["session"].n_unique() * parts
+    assert 1 < len(report.partitions) <= 3
+
+
+def test_a_frame_becomes_messages_that_a_broker_takes() -> None:
+    wide = pl.DataFrame({"text": ["x" * n for n in range(0, 9000, 3)]})
+    values = encode_streams(wide).to_pylist()
+    assert len(values) > 10
+    assert max(map(len, values)) <= MESSAGE_BYTES
+    assert pl.concat([pl.read_ipc_stream(value) for value in values]).equals(wide)
+    # A row larger than that is a message of its own.
+    assert len(encode_streams(pl.DataFrame({"text": ["x" * MESSAGE_BYTES * 2, "y"]}))) == 2
+    assert len(encode_streams(wide, 1)) == len(wide)
+    with pytest.raises(UsageError) as refused:
+        list(blocks([{"a": 1}, {"a": "1"}], None, (), None, "arrow"))
+    assert refused.value.code == "rows-unknown"
+    with pytest.raises(UsageError) as refused:
+        list(blocks(wide, None, (), None, "packets"))
+    assert refused.value.code == "rows-unknown"
+
+
+def test_a_recording_is_replayed_as_arrow_a_row_a_message(lab: Workbench) -> None:
+    sent = lab.replay(OPENBCI, into=ReplayedArrow, speed=None).wait(60)
+    assert sent.acked == sent.messages_total > 1000
+    assert lab.ingest(ReplayedArrow, policy=POLICY).wait(60).caught_up
+    assert lab.table(ReplayedArrow).lazy().select(pl.len()).collect().item() == sent.acked
+    assert lab.verify(ReplayedArrow).ok
 
 
 @pytest.mark.parametrize("acks", get_args(Acks))

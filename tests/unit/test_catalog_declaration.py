@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import dataframely as dy
 import pytest
@@ -37,6 +38,24 @@ def test_class_names_become_snake_case(registry: Registry, class_name: str, tabl
     schema = type(class_name, (dy.Schema,), {"a": dy.Int8()})
     table(topic="t", registry=registry)(schema)
     assert declaration_of(schema, registry).name == table_name
+
+
+@pytest.mark.parametrize(
+    ("encoding", "code", "hint"),
+    [
+        ("avro", "encoding-not-yet", "'json' or 'arrow'"),
+        ("protobuf", "encoding-not-yet", "'json' or 'arrow'"),
+        ("packets", "encoding-unknown", "@nl.signals"),
+        ("csv", "encoding-unknown", "lines of JSON"),
+    ],
+)
+def test_an_encoding_that_cannot_be_read_says_what_can(registry: Registry, encoding: Any, code: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        table(topic="t", encoding=encoding, registry=registry)
+    assert caught.value.code == code
+    assert hint in str(caught.value.hint)
+    table(topic="t", encoding="arrow", registry=registry)(arrow := type("Arrow", (dy.Schema,), {"a": dy.Int8()}))
+    assert declaration_of(arrow, registry).encoding == "arrow"
 
 
 def test_a_cell_that_runs_again_replaces_its_declaration(registry: Registry) -> None:
