@@ -168,7 +168,7 @@ def _judge_places(blocks: "pl.DataFrame", covered: Coverage, found: FindingList)
 
 
 def _depth(spans: "pl.DataFrame") -> "pl.DataFrame":
-    """Give ``stream``, ``start``, ``stop``, ``depth``: how many spans lie over each stretch between two of their ends."""
+    """Give ``stream``, ``start``, ``stop``, ``depth``: how many spans lie over each stretch between two ends."""
     import polars as pl
 
     weight = pl.col("weight") if "weight" in spans.columns else pl.lit(1)

@@ -54,6 +54,7 @@ def _start(recording: Recording, producer: RememberingProducer, **changes: objec
     frame = recording.rows()
     wishes: dict[str, object] = {
         "chosen": ("packet", "event_time"),
+        "encoding": "json",
         "partition": 0,
         "key": None,
         "speed": 1.0,
