@@ -1,6 +1,6 @@
 # Neuralake Workbench. `make` alone lists what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lab test check bench faults ui docs notebooks lock wheel clean
+.PHONY: help setup demo lab test check bench faults soak mutations ui docs notebooks lock wheel clean
 
 RUN := scripts/python.sh -B -m
 PROFILE ?= embedded
@@ -30,6 +30,15 @@ bench: wheel  ## Measure, and write docs/benchmarks.md
 
 faults:  ## Kill workers and services again and again, then ask the law's checker
 	@$(RUN) scripts.test fault
+
+soak: setup  ## Kill hundreds of times, for about an hour, and write docs/soak.md
+	@$(RUN) scripts.tools
+	@.venv/bin/python -m pytest tests/soak
+	@$(RUN) scripts.soak
+
+mutations: setup  ## Take each law out of the code and see its test go red (in a copy, for about an hour)
+	@$(RUN) scripts.tools
+	@$(RUN) scripts.mutations
 
 ui:  ## Run the browser tests
 	@$(RUN) scripts.test ui

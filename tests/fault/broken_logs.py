@@ -6,8 +6,11 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import pyarrow.fs as arrow_fs
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
+from deltalake import DeltaTable
+from deltalake.fs import DeltaStorageHandler
 
 from neuralake_kernel.errors import SourceError
 from neuralake_kernel.ingest import JobHandle
@@ -78,22 +81,28 @@ def halted(job: JobHandle) -> Iterator[None]:
 
 def remove_table(lab: Workbench, table: str) -> None:
     """Delete a table with its quarantine, as somebody does who wants to begin anew."""
-    import pyarrow.fs as arrow_fs
-    from deltalake.fs import DeltaStorageHandler
-
     for name in (table, f"{table}__quarantine"):
-        options = lab.store.delta_options() or None
-        files = arrow_fs.PyFileSystem(DeltaStorageHandler.from_table(_open(lab, name, options)))
-        listed = files.get_file_info(arrow_fs.FileSelector("", recursive=True))
-        for info in listed:
+        files = _files_of(lab, name)
+        for info in files.get_file_info(arrow_fs.FileSelector("", recursive=True)):
             if info.is_file:
                 files.delete_file(info.path)
 
 
-def _open(lab: Workbench, name: str, options: dict[str, str] | None) -> object:
-    from deltalake import DeltaTable
+def clean_log(lab: Workbench, table: str) -> int:
+    """Delete the commits below a table's last checkpoint, as log clean-up does; gives how many."""
+    files = _files_of(lab, table)
+    names = [info.path for info in files.get_file_info(arrow_fs.FileSelector("_delta_log"))]
+    last = max(int(name.rpartition("/")[2].partition(".")[0]) for name in names if ".checkpoint." in name)
+    commits = [name for name in names if name.endswith(".json") and name.rpartition("/")[2].partition(".")[0].isdigit()]
+    old = [name for name in commits if int(name.rpartition("/")[2].partition(".")[0]) < last]
+    for name in old:
+        files.delete_file(name)
+    return len(old)
 
-    return DeltaTable(lab.store.table_uri(name), storage_options=options)._table
+
+def _files_of(lab: Workbench, name: str) -> arrow_fs.PyFileSystem:
+    table = DeltaTable(lab.store.table_uri(name), storage_options=lab.store.delta_options() or None)
+    return arrow_fs.PyFileSystem(DeltaStorageHandler.from_table(table._table))
 
 
 def _admin(broker: BrokerSpec) -> AdminClient:

@@ -28,12 +28,13 @@ PASSES = {
     "after_upload": 4,
     "before_log_put": 6,
     "after_log_put": 6,
+    "in_doubt": 2,
     "before_roll_forward": 3,
     "after_roll_forward": 3,
     "before_checkpoint": 2,
 }
-# Passed only while a topic grows, so no part of a mixture.
-OF_GROWTH = {"after_partition_added"}
+# Passed only while a topic grows, or when a store's answer leaves doubt, so no part of a mixture.
+NOT_ALWAYS = {"after_partition_added", "in_doubt"}
 AT_ONCE = RestartPolicy(initial_s=0.05, max_s=0.2)
 
 
@@ -56,7 +57,7 @@ class Death:
 
 def mixed_deaths(chance: random.Random, *, per_point: int, at_random: int) -> list[Death]:
     """Every named point so many times, random moments between, in a random order."""
-    points = [point for point in named_points() if point not in OF_GROWTH]
+    points = [point for point in named_points() if point not in NOT_ALWAYS]
     deaths = [Death(point, chance.randint(1, PASSES[point])) for point in points for _ in range(per_point)]
     deaths += [Death(RANDOM_MOMENT, chance.randint(0, 700)) for _ in range(at_random)]
     chance.shuffle(deaths)

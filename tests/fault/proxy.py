@@ -1,4 +1,4 @@
-"""A TCP proxy before a store that can fall silent for chosen requests, or reset every connection.
+"""A TCP proxy before a store that can fall silent for chosen requests, lie about commits, or reset every connection.
 
 It forwards bytes and looks only at the head of a request, so that a signature over host and path stays valid. It runs
 in a thread: a client that holds the interpreter's lock while it waits, as deltalake's does, must not go through it.
@@ -6,12 +6,14 @@ in a thread: a client that holds the interpreter's lock while it waits, as delta
 
 import asyncio
 import contextlib
+import random
 import re
 import socket
 import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
@@ -24,6 +26,20 @@ _HEADS: dict[Kind, re.Pattern[bytes]] = {
     "read": re.compile(rb"(GET|HEAD) [^ ?]+/_delta_log/[^ ?]+[ ]"),
 }
 _READ_BYTES = 1 << 16
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_SAID = b"<Error><Code>ConditionalRequestConflict</Code><Message>A rival was faster.</Message></Error>"
+_CONFLICT = b"HTTP/1.1 409 Conflict\r\nContent-Type: application/xml\r\nContent-Length: %d\r\n\r\n%s" % (
+    len(_SAID),
+    _SAID,
+)
+
+
+@dataclass
+class _Talk:
+    """One client's connection."""
+
+    client: asyncio.StreamWriter
+    loses_answer: bool = False
 
 
 class Proxy:
@@ -41,9 +57,11 @@ class Proxy:
         self._loop = asyncio.new_event_loop()
         self._silent: re.Pattern[bytes] | None = None
         self._resets = False
+        self._chance: random.Random | None = None
         self._speaks = asyncio.Event()
         self._speaks.set()
         self.held = 0
+        self.lost = self.refused = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -73,6 +91,15 @@ class Proxy:
         finally:
             self._resets = False
 
+    @contextmanager
+    def lying(self, chance: random.Random) -> Iterator[None]:
+        """Of every three commits lose the answer of one that landed, and refuse one that did not land."""
+        self._chance = chance
+        try:
+            yield
+        finally:
+            self._chance = None
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
@@ -97,9 +124,10 @@ class Proxy:
         # Cancelled only when the proxy ends, where nobody asks for its result.
         with contextlib.suppress(OSError, asyncio.CancelledError):
             behind_reader, behind_writer = await asyncio.open_connection(*self._behind)
+            talk = _Talk(writer)
             ways = [
-                asyncio.ensure_future(self._forward(reader, behind_writer, asks=True)),
-                asyncio.ensure_future(self._forward(behind_reader, writer, asks=False)),
+                asyncio.ensure_future(self._ask(reader, behind_writer, talk)),
+                asyncio.ensure_future(self._answer(behind_reader, talk)),
             ]
             try:
                 # Whichever side ends first, the other must not wait for answers that cannot come.
@@ -112,15 +140,44 @@ class Proxy:
                 behind_writer.close()
                 writer.close()
 
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, asks: bool) -> None:
+    async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, talk: _Talk) -> None:
         while data := await reader.read(_READ_BYTES):
-            if asks and self._resets:
+            if self._resets:
                 raise ConnectionResetError
-            if asks and self._silent is not None and self._silent.match(data):
+            if self._silent is not None and self._silent.match(data):
                 self.held += 1
                 await self._speaks.wait()
+            if self._chance is not None and _HEADS["commit"].match(data):
+                dice = self._chance.randrange(3)
+                if dice == 0:
+                    await _take_whole(data, reader)
+                    self.refused += 1
+                    talk.client.write(_CONFLICT)
+                    await talk.client.drain()
+                    continue
+                talk.loses_answer = dice == 1
+                self.lost += talk.loses_answer
             writer.write(data)
             await writer.drain()
+
+    async def _answer(self, reader: asyncio.StreamReader, talk: _Talk) -> None:
+        while data := await reader.read(_READ_BYTES):
+            if talk.loses_answer:
+                raise ConnectionResetError
+            talk.client.write(data)
+            await talk.client.drain()
+
+
+async def _take_whole(data: bytes, reader: asyncio.StreamReader) -> None:
+    """Read a request to its end, so that the next one begins where it should."""
+    while b"\r\n\r\n" not in data:
+        data += await reader.read(_READ_BYTES)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = _LENGTH.search(head)
+    assert length is not None
+    left = int(length[1]) - len(body)
+    while left > 0:
+        left -= len(await reader.read(_READ_BYTES))
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

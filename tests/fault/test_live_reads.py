@@ -1,15 +1,16 @@
 """Live reads while the writer is killed again and again: always an exact prefix of each partition."""
 
-import os
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from neuralake_kernel.ingest import FlushPolicy, IngestPolicy
 from neuralake_kernel.workbench import Workbench
@@ -19,7 +20,6 @@ from tests.fault.traffic import PARTITIONS, Sent, Traffic, assert_law, declare
 Wait = Callable[..., None]
 # Rows wait long enough to be read on their way, and no flush is far.
 POLICY = IngestPolicy(flush=FlushPolicy(max_rows=200, max_age_s=0.3), checkpoint_every=3)
-#: Deaths of a usual run; ``SOAK_KILLS`` sets them for a long one.
 KILLS = {"embedded": 14, "local": 5}
 
 
@@ -30,8 +30,17 @@ class Look:
     epoch: int
     version: int
     positions: Mapping[int, int]
-    numbers: tuple[int, ...]
+    #: The bits of one integer: thousands of looks at a growing table are to be kept.
+    numbers: int
+    doubled: int
     waiting: int
+
+
+def bits(numbers: Sequence[int] | NDArray[Any]) -> int:
+    """Numbers as the bits of one integer."""
+    held = np.zeros(int(max(numbers, default=-1)) + 1, dtype=bool)
+    held[np.asarray(numbers, dtype=np.int64)] = True
+    return int.from_bytes(np.packbits(held, bitorder="little").tobytes(), "little")
 
 
 class Watcher:
@@ -67,21 +76,42 @@ class Watcher:
 
     def _look(self) -> Look:
         live = self._reader.live()
-        numbers = live.lazy().select("number").collect().get_column("number").sort().to_list()
+        numbers = live.lazy().select("number").collect().get_column("number")
         waiting = 0 if live.tail is None else len(live.tail)
-        return Look(live.epoch, live.version, dict(live.positions), tuple(numbers), waiting)
+        doubled = len(numbers) - numbers.n_unique()
+        return Look(live.epoch, live.version, dict(live.positions), bits(numbers.to_numpy()), doubled, waiting)
 
 
-def saw_enough(looks: list[Look], kills: int) -> bool:
-    """Whether rows on their way were seen often, and of more than one life of the writer."""
-    with_tail = [look.epoch for look in list(looks) if look.waiting]
-    return len(with_tail) > kills and len(set(with_tail)) > 1
-
-
-def prefix(sent: Mapping[tuple[int, int], Sent], positions: Mapping[int, int]) -> tuple[int, ...]:
+def prefix(sent: Mapping[tuple[int, int], Sent], positions: Mapping[int, int]) -> list[int]:
     """Numbers of all rows that the messages before these positions hold."""
     held = (message.numbers for (partition, offset), message in sent.items() if offset < positions.get(partition, 0))
-    return tuple(sorted(chain.from_iterable(held)))
+    return list(chain.from_iterable(held))
+
+
+def has_seen_enough(looks: Sequence[Look], kills: int) -> bool:
+    """Whether rows on their way were seen more often than their writer died, and from more than one life of it."""
+    epochs = [look.epoch for look in tuple(looks) if look.waiting]
+    return len(epochs) > kills and len(set(epochs)) > 1
+
+
+def looked_at(
+    lab: Workbench, table: str, kills: int, folder: Path, wait_until: Wait
+) -> tuple[list[Look], Mapping[tuple[int, int], Sent]]:
+    """Every look of a reader at a table whose writer is killed so often, and what was sent."""
+    deaths = mixed_deaths(random.Random(20_264), per_point=1 + kills // 20, at_random=kills)[-kills:]
+    plan = DeathPlan(folder / "deaths", deaths)
+    with (
+        Traffic(lab.broker, f"{table}.raw", seed=20_264) as traffic,
+        lab.ingest(declare(table), policy=POLICY, partitions=PARTITIONS, restart=AT_ONCE, faults=plan.path) as job,
+    ):
+        wait_until(lambda: lab.catalog.snapshots.is_created(table), timeout_s=60, what="the table")
+        with Watcher(lab, table) as watcher:
+            plan.carry_out(job, wait_until, timeout_s=60 + 10 * kills)
+            wait_until(lambda: has_seen_enough(watcher.looks, kills), timeout_s=60, what="rows on their way")
+            looks = watcher.stop()
+        sent = traffic.stop()
+        assert job.wait(60).caught_up
+    return looks, sent
 
 
 @pytest.mark.parametrize("profile", ["embedded", "local"])
@@ -90,24 +120,12 @@ def test_a_live_read_is_an_exact_prefix_while_its_writer_is_killed(
 ) -> None:
     lab: Workbench = request.getfixturevalue(profile)
     table = f"live_{profile}"
-    kills = int(os.environ.get("SOAK_KILLS", KILLS[profile]))
-    deaths = mixed_deaths(random.Random(20_264), per_point=1, at_random=kills)[-kills:]
-    plan = DeathPlan(tmp_path / "deaths", deaths)
-    policy = POLICY
-    with (
-        Traffic(lab.broker, f"{table}.raw", seed=20_264) as traffic,
-        lab.ingest(declare(table), policy=policy, partitions=PARTITIONS, restart=AT_ONCE, faults=plan.path) as job,
-    ):
-        wait_until(lambda: lab.catalog.snapshots.is_created(table), what="the table")
-        with Watcher(lab, table) as watcher:
-            plan.carry_out(job, wait_until, timeout_s=60 + 5 * kills)
-            wait_until(lambda: saw_enough(watcher.looks, kills), timeout_s=60, what="rows on their way after a death")
-            looks = watcher.stop()
-        sent = traffic.stop()
-        assert job.wait(60).caught_up
-        assert_law(lab, table, sent, tmp_path)
+    kills = KILLS[profile]
+    looks, sent = looked_at(lab, table, kills, tmp_path, wait_until)
+    assert_law(lab, table, sent, tmp_path)
     for look in looks:
-        assert look.numbers == prefix(sent, look.positions), f"epoch {look.epoch}, version {look.version}"
+        said = f"epoch {look.epoch}, version {look.version}"
+        assert (look.numbers, look.doubled) == (bits(prefix(sent, look.positions)), 0), said
 
 
 def test_what_is_produced_is_seen_before_it_is_committed(embedded: Workbench, wait_until: Wait) -> None:

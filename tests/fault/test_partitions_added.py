@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient, NewPartitions
 
-from neuralake_kernel.ingest import FlushPolicy, IngestPolicy
+from neuralake_kernel.ingest import FlushPolicy, IngestPolicy, JobHandle
 from neuralake_kernel.source import create_topic
 from neuralake_kernel.stack import BrokerSpec
 from neuralake_kernel.workbench import Workbench
@@ -20,6 +20,30 @@ def grow(broker: BrokerSpec, topic: str, partitions: int) -> None:
     admin = AdminClient({**broker.options, "log_level": 0})
     admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(30)
     create_topic(broker, topic, partitions)
+
+
+def is_running(job: JobHandle, epoch: int) -> bool:
+    report = job.report()
+    return (report.state, report.epoch) == ("running", epoch)
+
+
+def grow_and_die(
+    lab: Workbench, table: str, kills: int, folder: Path, wait_until: Callable[..., None]
+) -> dict[tuple[int, int], Sent]:
+    """A topic grows so often, and its job dies each time right after it took the partition; gives what was sent."""
+    topic, messages = f"{table}.raw", Mixture(32)
+    create_topic(lab.broker, topic)
+    plan = DeathPlan(folder / "plan", [Death("after_partition_added", 1)] * kills)
+    policy = IngestPolicy(flush=FlushPolicy(max_rows=100, max_age_s=0.05))
+    with lab.ingest(declare(table), policy=policy, restart=AT_ONCE, faults=plan.path) as job:
+        sent = send(lab.broker, topic, messages.take(50))
+        for partition in range(1, kills + 1):
+            wait_until(lambda life=partition: is_running(job, life), timeout_s=60, what="the next worker")
+            grow(lab.broker, topic, partition + 1)
+            sent |= send(lab.broker, topic, messages.take(50), partition=partition)
+            wait_until(lambda lives=partition: job.status().restarts == lives, timeout_s=60, what="its death")
+        assert job.wait(60).caught_up
+    return sent
 
 
 @pytest.mark.parametrize("dies", [False, True])

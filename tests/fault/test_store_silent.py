@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from pydantic import SecretStr
 
-import neuralake_kernel as nl
 from neuralake_kernel.ingest import FlushPolicy, IngestPolicy, JobHandle, JobReport
-from neuralake_kernel.settings import BrokerSettings, Settings, StoreSettings
 from neuralake_kernel.workbench import Workbench
 from tests.fault.deaths import AT_ONCE
 from tests.fault.proxy import Kind, Proxy
@@ -25,25 +22,8 @@ TOLD_WITHIN_S = 10
 
 
 @pytest.fixture
-def proxy(local: Workbench) -> Iterator[Proxy]:
-    with Proxy(local.store.endpoint) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def lab(local: Workbench, proxy: Proxy, home: Path) -> Iterator[Workbench]:
-    """A workbench of another machine, with the proxy before its store."""
-    store = StoreSettings(
-        uri=local.store.uri,
-        endpoint=proxy.endpoint,
-        access_key_id=local.store.access_key_id,
-        secret_access_key=SecretStr(local.store.secret_access_key),
-        allow_http=True,
-    )
-    broker = BrokerSettings(options={name: SecretStr(value) for name, value in local.broker.options.items()})
-    with nl.open(settings=Settings(profile="remote", home=home, store=store, broker=broker)) as lab:
-        yield lab
-        lab.stack.stop()
+def lab(behind_proxy: Workbench) -> Workbench:
+    return behind_proxy
 
 
 @contextmanager

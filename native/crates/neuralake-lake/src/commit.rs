@@ -67,6 +67,7 @@ impl ConditionalPut {
                 PutAnswer::Failed(reason) => reason,
                 PutAnswer::Broken(error) => return Err(error),
             };
+            self.faults.pass("in_doubt");
             loop {
                 match self.holder(url) {
                     Holder::Ours => return self.confirm(url).map(|()| true),

@@ -126,7 +126,7 @@ impl Table {
         statistics: &[String],
         faults: &Arc<Faults>,
     ) -> Result<Self, LakeError> {
-        let asked_at_s = boot_s();
+        let asked_at_s = store.now_s();
         let (root, engine) = Self::parts(store, name)?;
         let expected: StructType =
             schema.try_into_kernel().map_err(|e: arrow::error::ArrowError| LakeError::Encode(e.to_string()))?;
@@ -150,7 +150,7 @@ impl Table {
     /// # Errors
     /// What the store or the log say.
     pub fn open(store: &Arc<dyn Store>, name: &str, faults: &Arc<Faults>) -> Result<Option<Self>, LakeError> {
-        let asked_at_s = boot_s();
+        let asked_at_s = store.now_s();
         let (root, engine) = Self::parts(store, name)?;
         match read_snapshot(&root, &engine)? {
             Some(snapshot) => Self::from_snapshot(store, root, engine, (snapshot, asked_at_s), faults).map(Some),
@@ -175,7 +175,7 @@ impl Table {
     /// # Errors
     /// What the store or the log say.
     pub fn refresh(&mut self) -> Result<(), LakeError> {
-        let asked_at_s = boot_s();
+        let asked_at_s = self.store.now_s();
         let snapshot = read_snapshot(&self.root, &self.engine)?
             .ok_or_else(|| LakeError::Log { table: self.root.to_string(), reason: "the table is gone".to_owned() })?;
         self.store.confirm(&self.log)?;
@@ -191,7 +191,7 @@ impl Table {
     /// # Errors
     /// As `refresh`.
     pub fn ensure_fresh(&mut self) -> Result<(), LakeError> {
-        if boot_s().saturating_sub(self.confirmed_at_s) > RELIST_AFTER_S { self.refresh() } else { Ok(()) }
+        if self.age_s() > RELIST_AFTER_S { self.refresh() } else { Ok(()) }
     }
 
     /// Encode batches as one file and upload it under a fresh name. It joins the table only by a commit.
@@ -363,7 +363,7 @@ impl Table {
 
     /// One attempt; true when the version is ours, false when another's commit stands there.
     fn attempt(&mut self, mut draft: Draft, deadline: Duration) -> Result<bool, LakeError> {
-        if boot_s().saturating_sub(self.confirmed_at_s) > CONCLUDE_WITHIN_S {
+        if self.age_s() > CONCLUDE_WITHIN_S {
             return Err(self.too_old());
         }
         draft.provenance.commit_id = Uuid::new_v4().to_string();
@@ -386,9 +386,9 @@ impl Table {
                 .map_err(failed)?;
             transaction.add_files(add);
         }
-        let asked_at_s = boot_s();
+        let asked_at_s = self.store.now_s();
         let result = transaction.commit(self.engine.as_ref());
-        if boot_s().saturating_sub(self.confirmed_at_s) > CONCLUDE_WITHIN_S {
+        if self.age_s() > CONCLUDE_WITHIN_S {
             return Err(self.too_old());
         }
         let outcome = outcome.lock().map(|mut slot| std::mem::take(&mut *slot)).unwrap_or_default();
@@ -411,11 +411,16 @@ impl Table {
         }
     }
 
+    /// How long ago the snapshot was confirmed.
+    fn age_s(&self) -> u64 {
+        self.store.now_s().saturating_sub(self.confirmed_at_s)
+    }
+
     fn too_old(&self) -> LakeError {
         LakeError::InDoubt {
             table: self.root.to_string(),
             version: self.snapshot.version() + 1,
-            waited_s: boot_s().saturating_sub(self.confirmed_at_s),
+            waited_s: self.age_s(),
             reason: "the snapshot is too old to conclude anything from it (was the machine asleep?)".to_owned(),
         }
     }
@@ -621,18 +626,6 @@ fn fresh_name() -> String {
     let [.., last] = *id.as_bytes();
     format!("{last:02x}/{id}.parquet")
 }
-
-/// Seconds since boot, time asleep included.
-fn boot_s() -> u64 {
-    let now = rustix::time::clock_gettime(BOOT_CLOCK);
-    u64::try_from(now.tv_sec).unwrap_or(0)
-}
-
-#[cfg(target_os = "linux")]
-const BOOT_CLOCK: rustix::time::ClockId = rustix::time::ClockId::Boottime;
-// The monotonic clock of macOS counts suspend.
-#[cfg(not(target_os = "linux"))]
-const BOOT_CLOCK: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
 
 fn unix_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))

@@ -5,6 +5,7 @@
 mod shaky;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arrow::array::{Int64Array, RecordBatch, StringArray};
@@ -91,6 +92,113 @@ fn every_lie_of_the_store_is_settled_by_the_commit_id() {
         let expected = if matches!(lie, Lie::LandedSaysExists | Lie::LandedSaysFailed) { 1 } else { 2 };
         assert_eq!(tried.len(), expected, "{lie:?}");
     }
+}
+
+#[test]
+fn a_commit_that_was_found_is_made_durable_before_anything_acts_on_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let shaky = Arc::new(ShakyStore::new(local(&directory)));
+    let store: Arc<dyn Store> = shaky.clone();
+    let confirmed = || shaky.confirmed.load(Ordering::SeqCst);
+    let (mut ours, mut theirs) = (table(&store, "t"), table(&store, "t"));
+    let before = confirmed();
+    assert!(append(&mut theirs, 1).unwrap());
+    assert_eq!(confirmed(), before, "what this process has linked is on the disk");
+    shaky.lie_once(Lie::LandedSaysFailed);
+    assert!(append(&mut theirs, 2).unwrap());
+    assert_eq!(confirmed(), before + 1, "our own, found by reading");
+    let mut asked = Vec::new();
+    ours.commit(DEADLINE, &mut |_| {
+        asked.push(confirmed());
+        Ok(Some(Draft { txns: vec![("other".to_owned(), 1)], ..Draft::default() }))
+    })
+    .unwrap();
+    assert!(asked[1] > asked[0], "a rival's: {asked:?}");
+    drop(table(&store, "t"));
+    assert!(confirmed() > asked[1], "whatever a start finds");
+}
+
+#[test]
+fn a_version_that_cannot_be_read_is_read_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let shaky = Arc::new(ShakyStore::new(local(&directory)));
+    let store: Arc<dyn Store> = shaky.clone();
+    let mut writer = table(&store, "t");
+    shaky.lie_once(Lie::LandedSaysFailed);
+    shaky.fail_reads(3);
+    assert!(append(&mut writer, 1).unwrap());
+    assert_eq!((writer.version(), shaky.tried.lock().unwrap().len()), (1, 1));
+}
+
+#[test]
+fn a_doubt_that_outlasts_its_deadline_is_a_crash_that_concludes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let shaky = Arc::new(ShakyStore::new(local(&directory)));
+    let store: Arc<dyn Store> = shaky.clone();
+    let mut writer = table(&store, "t");
+    let file = writer.stage(&[rows(0, 10)]).unwrap();
+    shaky.lie_once(Lie::LandedSaysFailed);
+    shaky.fail_reads(u64::MAX);
+    let error = writer
+        .commit(Duration::from_millis(20), &mut |_| Ok(Some(Draft { files: vec![file.clone()], ..Draft::default() })))
+        .unwrap_err();
+    assert!(matches!(error, LakeError::InDoubt { version: 1, .. }), "{error}");
+    assert!(error.is_retryable(), "the restart reads the log");
+    assert_eq!(shaky.tried.lock().unwrap().len(), 1, "unreadable is not absent");
+    assert_eq!(table(&local(&directory), "t").version(), 1, "it had landed");
+}
+
+#[test]
+fn a_snapshot_that_grew_old_is_listed_anew_before_an_upload() {
+    let directory = tempfile::tempdir().unwrap();
+    let shaky = Arc::new(ShakyStore::new(local(&directory)));
+    let store: Arc<dyn Store> = shaky.clone();
+    let (mut ours, mut theirs) = (table(&store, "t"), table(&store, "t"));
+    append(&mut theirs, 1).unwrap();
+    shaky.pass_s(299);
+    ours.ensure_fresh().unwrap();
+    assert_eq!(ours.version(), 0, "the hot path lists nothing");
+    shaky.pass_s(2);
+    ours.ensure_fresh().unwrap();
+    assert_eq!((ours.version(), ours.txn("job").unwrap()), (1, Some(1)));
+}
+
+#[test]
+fn after_ten_minutes_a_commit_is_not_even_tried() {
+    let directory = tempfile::tempdir().unwrap();
+    let shaky = Arc::new(ShakyStore::new(local(&directory)));
+    let store: Arc<dyn Store> = shaky.clone();
+    let mut writer = table(&store, "t");
+    shaky.pass_s(601);
+    let error = append(&mut writer, 1).unwrap_err();
+    assert!(matches!(error, LakeError::InDoubt { .. }) && error.is_retryable(), "{error}");
+    assert!(!shaky.tried.lock().unwrap().iter().any(|(path, _)| path.ends_with("1.json")));
+    writer.refresh().unwrap();
+    assert!(append(&mut writer, 1).unwrap(), "listed anew it goes on");
+}
+
+/// The writer sleeps between its check and its put; meanwhile others commit on, and the log below their checkpoint is
+/// cleaned. The name is free again, and what it takes nobody will ever read.
+#[test]
+fn a_commit_under_a_checkpoint_is_no_landing() {
+    let directory = tempfile::tempdir().unwrap();
+    let shaky = Arc::new(ShakyStore::new(local(&directory)));
+    let store: Arc<dyn Store> = shaky.clone();
+    let mut ours = table(&store, "t");
+    append(&mut ours, 1).unwrap();
+    let mut theirs = table(&store, "t");
+    for n in 2..=14 {
+        append(&mut theirs, n).unwrap();
+    }
+    theirs.checkpoint().unwrap();
+    let log = |version: u64| directory.path().join(format!("t/_delta_log/{version:020}.json"));
+    (0..14).for_each(|version| std::fs::remove_file(log(version)).unwrap());
+    shaky.sleep_over_the_next_put_s(601);
+    let error = append(&mut ours, 99).unwrap_err();
+    assert!(matches!(error, LakeError::InDoubt { .. }) && error.is_retryable(), "{error}");
+    assert!(log(2).exists(), "the store took it");
+    let mut restarted = table(&store, "t");
+    assert_eq!((restarted.version(), restarted.txn("job").unwrap()), (14, Some(14)));
 }
 
 #[test]
@@ -206,6 +314,28 @@ fn roll_forward_adds_each_named_file_once_and_may_run_again() {
         .collect();
     assert_eq!(added, ["a", "b", "c", "d"]);
     assert_eq!(quarantine.txn(&main.id()).unwrap(), Some(4));
+}
+
+#[test]
+fn rejects_whose_commit_was_cleaned_away_are_missed_aloud() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = local(&directory);
+    let (mut main, mut quarantine) = (table(&store, "t"), table(&store, "t__quarantine"));
+    decide(&mut main, &["a"]);
+    decide(&mut main, &["b"]);
+    std::fs::remove_file(directory.path().join("t/_delta_log/00000000000000000001.json")).unwrap();
+    let error = roll_forward(&main, &mut quarantine, DEADLINE, false).unwrap_err();
+    assert!(matches!(&error, LakeError::Log { reason, .. } if reason.contains("version 1 was cleaned")), "{error}");
+    assert_eq!(quarantine.txn(&main.id()).unwrap(), None, "nothing is recorded as done");
+}
+
+#[test]
+fn no_other_client_cleans_the_log_or_forgets_positions() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(table(&local(&directory), "t"));
+    let first = std::fs::read_to_string(directory.path().join("t/_delta_log/00000000000000000000.json")).unwrap();
+    assert!(first.contains(r#""delta.enableExpiredLogCleanup":"false""#), "{first}");
+    assert!(!first.contains("setTransactionRetentionDuration"), "{first}");
 }
 
 #[test]

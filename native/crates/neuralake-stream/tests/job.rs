@@ -6,9 +6,10 @@ mod bench;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bench::{Bench, LOOSE, TIGHT, numbers, position, wait_for, wait_for_end};
-use neuralake_lake::{Table, TableView};
+use neuralake_lake::{Draft, Table, TableView};
 use neuralake_stream::clock::SystemClock;
 use neuralake_stream::job::{Ending, Job, StartAt};
 use neuralake_stream::journal::Topic;
@@ -70,6 +71,98 @@ fn a_decision_is_not_judged_again_by_a_tighter_contract() {
     let (rows, rejects) = (bench.offsets("numbers"), bench.offsets("numbers__quarantine"));
     assert_eq!(rows, (1..=21).collect::<Vec<_>>(), "numbers over 10 that were good then stay");
     assert_eq!(rejects, std::iter::once(0).chain(22..41).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_decision_is_not_judged_again_by_a_looser_contract() {
+    let mut bench = Bench::new();
+    bench.send(&numbers(8..14));
+    let job = bench.start(TIGHT);
+    wait_for(&job, "the position", |r| position(r) == 6);
+    job.stop();
+    wait_for_end(&job);
+    std::fs::remove_dir_all(bench.path().join("lake/numbers__quarantine/_delta_log")).unwrap();
+    bench.send(&numbers(20..22));
+    let job = bench.start(LOOSE);
+    wait_for(&job, "the position", |r| position(r) == 8);
+    job.stop();
+    assert_eq!(wait_for_end(&job), Ending::Stopped);
+    assert_eq!(bench.offsets("numbers"), [0, 1, 2, 6, 7], "numbers over 10 that were rejects then stay");
+    assert_eq!(bench.offsets("numbers__quarantine"), [3, 4, 5]);
+}
+
+#[test]
+fn a_flush_of_rejects_alone_is_a_commit() {
+    let mut bench = Bench::new();
+    bench.send(&["poison".to_owned(), "more".to_owned()]);
+    for _ in 0..2 {
+        let job = bench.start(LOOSE);
+        wait_for(&job, "the position", |r| position(r) == 2 && r.caught_up);
+        job.stop();
+        assert_eq!(wait_for_end(&job), Ending::Stopped);
+    }
+    assert_eq!(bench.offsets("numbers"), [] as [i64; 0]);
+    assert_eq!(bench.offsets("numbers__quarantine"), [0, 1], "read once, rejected once");
+}
+
+/// A job that holds messages and does not flush.
+fn holding(bench: &Bench, messages: u64) -> Job {
+    let mut spec = bench.spec(LOOSE);
+    spec.flush.max_rows = 1_000_000;
+    spec.flush.max_age_ms = 3_600_000;
+    let job = Job::start(spec, Arc::new(SystemClock));
+    wait_for(&job, "messages in its buffer", |r| r.buffered_messages == messages);
+    job
+}
+
+/// The newer worker has taken its epoch and committed nothing more: every position is where the older one left it.
+#[test]
+fn an_older_epoch_lands_nothing_although_no_position_has_moved() {
+    let mut bench = Bench::new();
+    bench.send(&numbers(0..5));
+    let older = holding(&bench, 5);
+    let newer = holding(&bench, 5);
+    older.stop();
+    assert_eq!(wait_for_end(&older), Ending::Fenced);
+    newer.stop();
+    assert_eq!(wait_for_end(&newer), Ending::Stopped);
+    assert_eq!(bench.offsets("numbers"), (0..5).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_position_that_moved_under_its_own_epoch_is_fatal() {
+    let mut bench = Bench::new();
+    bench.send(&numbers(0..5));
+    let job = holding(&bench, 5);
+    let mut table = Table::open(&bench.store(), "numbers", &Arc::default()).unwrap().unwrap();
+    // As a hand that repairs, or a table restored from a copy, would leave it.
+    let moved = Draft { txns: vec![("numbers/t/0".to_owned(), 3)], ..Draft::default() };
+    let mut moved = Some(moved);
+    assert!(table.commit(Duration::from_secs(10), &mut |_| Ok(moved.take())).unwrap());
+    job.stop();
+    assert_eq!(wait_for_end(&job), Ending::Fatal);
+    assert_eq!(job.report().error.unwrap().code, "position-moved");
+    assert_eq!(bench.offsets("numbers"), [] as [i64; 0]);
+}
+
+/// The first position is a commit of its own, before the first read.
+#[test]
+fn the_latest_is_chosen_once() {
+    let mut bench = Bench::new();
+    bench.send(&numbers(0..5));
+    let mut spec = bench.spec(LOOSE);
+    spec.start = StartAt::Latest;
+    let job = Job::start(spec.clone(), Arc::new(SystemClock));
+    wait_for(&job, "its start", |r| r.caught_up);
+    job.stop();
+    wait_for_end(&job);
+    // It has flushed nothing; what comes now is read by the next start, which was told the same.
+    bench.send(&numbers(5..8));
+    let job = Job::start(spec, Arc::new(SystemClock));
+    wait_for(&job, "the position", |r| position(r) == 8);
+    job.stop();
+    wait_for_end(&job);
+    assert_eq!(bench.offsets("numbers"), [5, 6, 7]);
 }
 
 #[test]

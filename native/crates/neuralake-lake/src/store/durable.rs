@@ -25,17 +25,25 @@ use uuid::Uuid;
 
 use crate::LakeError;
 
+/// Brings one file or directory to the disk.
+type Fsync = dyn Fn(&FsPath) -> io::Result<()> + Send + Sync;
+
 /// `LocalFileSystem` with fsync after every put.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct DurableDisk {
     inner: Arc<LocalFileSystem>,
     root: PathBuf,
     is_poisoned: Arc<AtomicBool>,
+    fsync: Arc<Fsync>,
 }
 
 impl DurableDisk {
     pub(super) fn new(root: PathBuf) -> Self {
-        Self { inner: Arc::new(LocalFileSystem::new()), root, is_poisoned: Arc::default() }
+        Self::with_fsync(root, Arc::new(|path| File::open(path)?.sync_all()))
+    }
+
+    fn with_fsync(root: PathBuf, fsync: Arc<Fsync>) -> Self {
+        Self { inner: Arc::new(LocalFileSystem::new()), root, is_poisoned: Arc::default(), fsync }
     }
 
     /// Write a file whole. False when it was to be created and is there already.
@@ -97,7 +105,7 @@ impl DurableDisk {
         if self.is_poisoned.load(Ordering::SeqCst) {
             return Err(fault("an earlier fsync failed; this process must end".to_owned()));
         }
-        File::open(path).and_then(|file| file.sync_all()).map_err(|e| {
+        (self.fsync)(path).map_err(|e| {
             self.is_poisoned.store(true, Ordering::SeqCst);
             fault(e.to_string())
         })
@@ -118,6 +126,12 @@ fn write_fault(path: &FsPath, error: &io::Error) -> LakeError {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => LakeError::DiskFull { path },
         _ => LakeError::StoreUnreachable { action: "write", path, reason: error.to_string() },
+    }
+}
+
+impl fmt::Debug for DurableDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DurableDisk").field("root", &self.root).finish_non_exhaustive()
     }
 }
 
@@ -212,6 +226,8 @@ impl MultipartUpload for Collected {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use object_store::ObjectStoreExt;
 
     use super::*;
@@ -234,6 +250,57 @@ mod tests {
         upload.complete().await.unwrap();
         assert_eq!(disk.get(&location).await.unwrap().bytes().await.unwrap(), "one two");
         assert_eq!(fs::read_dir(directory.path().join("a")).unwrap().count(), 1, "no temporary file stays");
+    }
+
+    /// What was synced, in order, and whether the target had its name then.
+    fn synced_while_placing(mode: &PutMode) -> (PathBuf, Vec<(PathBuf, bool)>) {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().to_path_buf();
+        let target = root.join("t/_delta_log/1.json");
+        let synced = Arc::new(Mutex::new(Vec::new()));
+        let (noted, watched) = (Arc::clone(&synced), target.clone());
+        let fsync: Arc<Fsync> = Arc::new(move |path| {
+            noted.lock().unwrap().push((path.to_path_buf(), watched.exists()));
+            File::open(path)?.sync_all()
+        });
+        let disk = DurableDisk::with_fsync(root.clone(), fsync);
+        assert!(disk.place(&target, &[Bytes::from_static(b"x")], mode.clone()).unwrap());
+        let synced = synced.lock().unwrap().clone();
+        (root, synced)
+    }
+
+    #[test]
+    fn bytes_reach_the_disk_before_their_name_and_the_name_before_anybody_hears_of_it() {
+        for mode in [PutMode::Create, PutMode::Overwrite] {
+            let (root, synced) = synced_while_placing(&mode);
+            let ((bytes, had_name), directories) = synced.split_first().unwrap();
+            assert!(bytes.extension().is_some_and(|end| end == "tmp"), "{mode:?}: the bytes come first, {bytes:?}");
+            assert!(!had_name, "{mode:?}: the name came before the bytes");
+            let names: Vec<_> = directories.iter().map(|(path, _)| path.clone()).collect();
+            assert_eq!(names, [root.join("t/_delta_log"), root.join("t"), root], "{mode:?}");
+            assert!(directories.iter().all(|(_, had_name)| *had_name), "{mode:?}: a directory without the name");
+        }
+    }
+
+    #[test]
+    fn after_a_failed_sync_of_a_directory_nothing_more_is_believed() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().to_path_buf();
+        let calls = Arc::new(Mutex::new(0));
+        let counted = Arc::clone(&calls);
+        let fsync: Arc<Fsync> = Arc::new(move |path| {
+            *counted.lock().unwrap() += 1;
+            if path.is_dir() { Err(io::Error::other("medium error")) } else { Ok(()) }
+        });
+        let disk = DurableDisk::with_fsync(root.clone(), fsync);
+        let target = root.join("1.json");
+        let error = disk.place(&target, &[Bytes::from_static(b"x")], PutMode::Create).unwrap_err();
+        assert!(matches!(error, LakeError::Durability { .. }), "{error}");
+        // It has its name, and still nothing may act on it: whether the name is on the disk is not known.
+        assert!(target.exists());
+        let asked = *calls.lock().unwrap();
+        assert!(matches!(disk.sync(&root), Err(LakeError::Durability { .. })));
+        assert_eq!(*calls.lock().unwrap(), asked, "a failed fsync is never repeated");
     }
 
     #[tokio::test]

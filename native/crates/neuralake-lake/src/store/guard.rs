@@ -175,6 +175,10 @@ impl Store for Guarded {
         self.inner.make_root(url)
     }
 
+    fn now_s(&self) -> u64 {
+        self.inner.now_s()
+    }
+
     fn runtime(&self) -> &tokio::runtime::Runtime {
         self.inner.runtime()
     }

@@ -1,6 +1,7 @@
 //! Where bytes live: a local disk or an S3 store behind one trait, with the promises a commit stands on.
 
 mod breaker;
+mod clock;
 mod durable;
 mod gate;
 mod guard;
@@ -59,6 +60,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// `StoreUnreachable` when the operating system refuses.
     fn make_root(&self, url: &Url) -> Result<(), LakeError>;
+
+    /// Seconds on a clock that counts the machine's sleep: what was found at a store grows old by it.
+    fn now_s(&self) -> u64 {
+        clock::boot_s()
+    }
 
     /// Run a future of the object store to its end.
     fn runtime(&self) -> &tokio::runtime::Runtime;

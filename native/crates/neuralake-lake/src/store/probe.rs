@@ -81,3 +81,84 @@ fn named(store: &Arc<dyn Store>, name: &str) -> Result<Url, LakeError> {
         .join(name)
         .map_err(|e| LakeError::StoreInvalid { uri: store.root().to_string(), reason: e.to_string() })
 }
+
+#[cfg(test)]
+mod tests {
+    use object_store::DynObjectStore;
+
+    use super::super::{LocalStore, StoreSpec};
+    use super::*;
+
+    /// What a store does not keep.
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    enum Broken {
+        Nothing,
+        /// Puts "only if absent" overwrite, as some gateways do.
+        Condition,
+        /// A file system without hard links, as exFAT.
+        Links,
+        /// Reads lag behind writes.
+        Reads,
+    }
+
+    #[derive(Debug)]
+    struct Unfit {
+        inner: LocalStore,
+        broken: Broken,
+    }
+
+    impl Store for Unfit {
+        fn root(&self) -> &Url {
+            self.inner.root()
+        }
+
+        fn objects(&self) -> Arc<DynObjectStore> {
+            self.inner.objects()
+        }
+
+        fn put_if_absent(&self, url: &Url, bytes: Bytes) -> PutAnswer {
+            match self.broken {
+                Broken::Condition => match self.put(url, bytes) {
+                    Ok(()) => PutAnswer::Created,
+                    Err(error) => PutAnswer::Failed(error.to_string()),
+                },
+                Broken::Links => PutAnswer::Failed("Operation not permitted (os error 1)".to_owned()),
+                Broken::Nothing | Broken::Reads => self.inner.put_if_absent(url, bytes),
+            }
+        }
+
+        fn get(&self, url: &Url) -> Result<Option<Bytes>, LakeError> {
+            if self.broken == Broken::Reads { Ok(None) } else { self.inner.get(url) }
+        }
+
+        fn confirm(&self, log: &Url) -> Result<(), LakeError> {
+            self.inner.confirm(log)
+        }
+
+        fn make_root(&self, url: &Url) -> Result<(), LakeError> {
+            self.inner.make_root(url)
+        }
+
+        fn runtime(&self) -> &tokio::runtime::Runtime {
+            self.inner.runtime()
+        }
+    }
+
+    #[test]
+    fn a_store_that_breaks_a_promise_is_refused_by_its_name() {
+        let verdict = |broken| {
+            let directory = tempfile::tempdir().unwrap();
+            let uri = format!("file://{}", directory.path().display());
+            let spec: StoreSpec = serde_json::from_value(serde_json::json!({ "uri": uri })).unwrap();
+            let store: Arc<dyn Store> = Arc::new(Unfit { inner: LocalStore::open(&spec).unwrap(), broken });
+            probe(&store)
+        };
+        assert!(verdict(Broken::Nothing).is_ok());
+        let condition = verdict(Broken::Condition).unwrap_err();
+        assert!(matches!(&condition, LakeError::StoreUnfit { reason, .. } if reason.contains("told they won")));
+        let links = verdict(Broken::Links).unwrap_err();
+        assert!(matches!(&links, LakeError::StoreUnreachable { reason, .. } if reason.contains("not permitted")));
+        let reads = verdict(Broken::Reads).unwrap_err();
+        assert!(matches!(&reads, LakeError::StoreUnfit { reason, .. } if reason.contains("read after the write")));
+    }
+}

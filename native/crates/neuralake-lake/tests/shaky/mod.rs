@@ -1,6 +1,9 @@
-//! A store that answers a conditional put wrongly, once, in each of the ways real ones do.
+//! A store that answers a conditional put wrongly, once, in each of the ways real ones do, that cannot be read for a
+//! while, and over whose questions the machine may fall asleep.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+#![allow(dead_code)] // not every test uses all
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -32,18 +35,46 @@ const LIES: [Lie; 5] =
 pub struct ShakyStore {
     inner: Arc<dyn Store>,
     next: AtomicU8,
+    unreadable: AtomicU64,
+    now_s: AtomicU64,
+    sleep_s: AtomicU64,
     /// Bytes of every conditional put that was tried, by name.
     pub tried: Mutex<Vec<(String, Bytes)>>,
+    /// How often it was asked to make found commits durable.
+    pub confirmed: AtomicU64,
 }
 
 impl ShakyStore {
     pub fn new(inner: Arc<dyn Store>) -> Self {
-        Self { inner, next: AtomicU8::new(0), tried: Mutex::new(Vec::new()) }
+        Self {
+            inner,
+            next: AtomicU8::new(0),
+            unreadable: AtomicU64::new(0),
+            now_s: AtomicU64::new(1_000),
+            sleep_s: AtomicU64::new(0),
+            tried: Mutex::new(Vec::new()),
+            confirmed: AtomicU64::new(0),
+        }
     }
 
     pub fn lie_once(&self, lie: Lie) {
         self.tried.lock().unwrap().clear();
         self.next.store(lie as u8, Ordering::SeqCst);
+    }
+
+    /// The next reads of whole objects fail.
+    pub fn fail_reads(&self, count: u64) {
+        self.unreadable.store(count, Ordering::SeqCst);
+    }
+
+    /// Time passes.
+    pub fn pass_s(&self, seconds: u64) {
+        self.now_s.fetch_add(seconds, Ordering::SeqCst);
+    }
+
+    /// The machine sleeps so long between the next conditional put and its answer.
+    pub fn sleep_over_the_next_put_s(&self, seconds: u64) {
+        self.sleep_s.store(seconds, Ordering::SeqCst);
     }
 }
 
@@ -59,6 +90,7 @@ impl Store for ShakyStore {
     fn put_if_absent(&self, url: &Url, bytes: Bytes) -> PutAnswer {
         self.tried.lock().unwrap().push((url.path().to_owned(), bytes.clone()));
         let refused = || PutAnswer::Failed("connection reset".to_owned());
+        self.pass_s(self.sleep_s.swap(0, Ordering::SeqCst));
         match LIES[usize::from(self.next.swap(0, Ordering::SeqCst))] {
             Lie::None => self.inner.put_if_absent(url, bytes),
             Lie::LandedSaysExists => {
@@ -74,8 +106,23 @@ impl Store for ShakyStore {
         }
     }
 
+    fn get(&self, url: &Url) -> Result<Option<Bytes>, LakeError> {
+        let left = self.unreadable.load(Ordering::SeqCst);
+        if left > 0 {
+            self.unreadable.store(left - 1, Ordering::SeqCst);
+            let path = url.path().to_owned();
+            return Err(LakeError::StoreUnreachable { action: "read", path, reason: "no answer".to_owned() });
+        }
+        self.inner.get(url)
+    }
+
     fn confirm(&self, log: &Url) -> Result<(), LakeError> {
+        self.confirmed.fetch_add(1, Ordering::SeqCst);
         self.inner.confirm(log)
+    }
+
+    fn now_s(&self) -> u64 {
+        self.now_s.load(Ordering::SeqCst)
     }
 
     fn make_root(&self, url: &Url) -> Result<(), LakeError> {

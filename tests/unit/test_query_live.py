@@ -1,0 +1,118 @@
+"""What a reader makes of a writer's answer: rows of one epoch, beyond one snapshot, each once."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from neuralake_kernel.catalog import Snapshots
+from neuralake_kernel.errors import QueryError
+from neuralake_kernel.ingest import JobReport
+from neuralake_kernel.query.live import LiveRead, read_live
+from tests.law_tables import LawTable, Place, main_frame
+
+REJECTED = {"_partition": pl.Int32, "_offset": pl.Int64, "_row": pl.Int32}
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> LawTable:
+    """Give a table of one partition with ten messages, in versions 0 and 1."""
+    lake = LawTable(tmp_path / "lake")
+    lake.start(0)
+    lake.commit([(0, offset, 0) for offset in range(10)], positions={0: 10})
+    return lake
+
+
+def ipc(frame: pl.DataFrame) -> bytes:
+    sink, table = pa.BufferOutputStream(), frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+@contextmanager
+def writer(
+    home: Path, *, epoch: int, version: int, span: tuple[int, int], rejected: Sequence[Place] = ()
+) -> Iterator[Path]:
+    """A worker that answers every live read alike; gives the place of its report."""
+    home.mkdir(exist_ok=True)
+    bad = {offset for _, offset, _ in rejected}
+    rows = main_frame([(0, offset, 0) for offset in range(*span) if offset not in bad])
+    header = json.dumps({"epoch": epoch, "version": version, "spans": [[0, *span]]}) + "\n"
+    said = header.encode() + ipc(rows) + ipc(pl.DataFrame(list(rejected), schema=REJECTED, orient="row"))
+    report = home / "report.json"
+    path = str(home / "live")
+    report.write_text(json.dumps(JobReport("packets", "device.raw", live_socket=path).to_json()))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(path)
+        listener.listen()
+
+        def serve() -> None:
+            while True:
+                channel, _ = listener.accept()
+                with channel:
+                    if (Path(path).parent / "over").exists():
+                        return
+                    channel.sendall(said)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield report
+        finally:
+            (home / "over").touch()
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as last:
+                last.connect(path)
+            thread.join(30)
+
+
+def offsets(read: LiveRead) -> list[int]:
+    return read.lazy().select("_offset").collect()["_offset"].sort().to_list()
+
+
+def test_rows_that_are_in_the_table_by_now_are_taken_once(lake: LawTable, home: Path) -> None:
+    # Its answer stands on version 0; the snapshot has gone on to 1 and holds what is under way still.
+    with writer(home, epoch=1, version=0, span=(0, 15)) as report:
+        read = read_live(Snapshots(lake), "packets", report)
+    assert offsets(read) == list(range(15))
+    assert dict(read.positions) == {0: 15}
+
+
+def test_a_held_snapshot_below_the_writers_edge_is_not_enough(lake: LawTable, home: Path) -> None:
+    snapshots = Snapshots(lake)
+    held = snapshots.at("packets").version()
+    lake.commit([(0, offset, 0) for offset in range(10, 20)], positions={0: 20})
+    with writer(home, epoch=1, version=held + 1, span=(20, 25)) as report:
+        read = read_live(snapshots, "packets", report)
+    assert offsets(read) == list(range(25)), "10 to 20 are in the version that the reader did not hold"
+    assert read.version == held + 1
+
+
+def test_a_writer_of_another_epoch_is_never_believed(lake: LawTable, home: Path) -> None:
+    lake.commit([], epoch=2)
+    with writer(home, epoch=1, version=1, span=(10, 15)) as report, pytest.raises(QueryError) as caught:
+        read_live(Snapshots(lake), "packets", report)
+    assert (caught.value.code, caught.value.retryable) == ("live-unsettled", True)
+
+
+def test_rows_that_are_rejected_on_the_way_are_told_as_such(lake: LawTable, home: Path) -> None:
+    with writer(home, epoch=1, version=1, span=(10, 15), rejected=[(0, 9, 0), (0, 12, 0), (0, 13, None)]) as report:
+        read = read_live(Snapshots(lake), "packets", report)
+    assert offsets(read) == [*range(12), 14]
+    assert read.rejected is not None
+    assert read.rejected.rows() == [(0, 12, 0), (0, 13, None)], "what the snapshot covers is the quarantine's to tell"
+    assert dict(read.positions) == {0: 15}
+
+
+def test_without_a_writer_it_is_what_is_committed(lake: LawTable, home: Path) -> None:
+    home.mkdir()
+    report = home / "report.json"
+    report.write_text(json.dumps(JobReport("packets", "device.raw", live_socket=str(home / "gone")).to_json()))
+    read = read_live(Snapshots(lake), "packets", report)
+    assert (offsets(read), read.tail, dict(read.positions)) == (list(range(10)), None, {0: 10})
