@@ -48,6 +48,8 @@ class JobReport:
     jumps
         Where this worker went on elsewhere than the table had stopped, by choice: ``topic``, ``partition``, ``from``,
         ``to``, ``cause`` (code of the error), ``source``. The table's commits tell of them for good.
+    added_columns
+        Columns that this worker added to the table when it began: ``name``, ``type``. So do the table's commits.
     caught_up
         Whether the end was reached with nothing left to commit, as the worker saw it.
     lag
@@ -96,6 +98,7 @@ class JobReport:
     quarantine_version: int = 0
     positions: Mapping[int, int] = field(default_factory=dict)
     jumps: Sequence[Mapping[str, Any]] = ()
+    added_columns: Sequence[Mapping[str, str]] = ()
     caught_up: bool = False
     lag: int = 0
     commit_p50_ms: float | None = None
@@ -120,6 +123,7 @@ class JobReport:
         known["cpu"] = CpuUse.from_json(value.get("cpu", {}))
         known["store"] = {kind: StoreOperation.from_json(told) for kind, told in value.get("store", {}).items()}
         known["jumps"] = tuple(value.get("jumps", ()))
+        known["added_columns"] = tuple(value.get("added_columns", ()))
         disk = value.get("disk")
         known["disk"] = None if disk is None else DiskSpace.from_json(disk)
         return cls(**known)
@@ -141,6 +145,7 @@ class JobReport:
         value["freshness"], value["cpu"] = self.freshness.to_json(), self.cpu.to_json()
         value["store"] = {kind: operation.to_json() for kind, operation in self.store.items()}
         value["jumps"] = [dict(jump) for jump in self.jumps]
+        value["added_columns"] = [dict(column) for column in self.added_columns]
         value["disk"] = None if self.disk is None else self.disk.to_json()
         return value
 
@@ -151,6 +156,8 @@ class JobReport:
             said += f", {self.quarantined_rows:,} in quarantine"
         if self.warnings:
             said += f", {sum(self.warnings.values()):,} warnings"
+        if self.added_columns:
+            said += f", added {', '.join(column['name'] for column in self.added_columns)} to the table"
         if self.jumps:
             said += f", went on elsewhere in {len(self.jumps)} partitions by choice"
         if self.disk is not None and (self.disk.is_full or (self.disk.hours_left or math.inf) < _WARN_HOURS):

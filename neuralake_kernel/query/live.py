@@ -84,8 +84,7 @@ class LiveRead:
         frame = pl.scan_delta(self.committed)
         if self.tail is None:
             return frame
-        schema = frame.collect_schema()
-        return pl.concat([frame, self.tail.lazy().select(schema.names()).cast(schema)])
+        return pl.concat([frame, self.tail.lazy()])
 
 
 @dataclass(frozen=True)
@@ -168,12 +167,20 @@ def _union(held: "DeltaTable", answer: _Answer, recorded: Mapping[int, int]) -> 
     is_beyond = reduce(or_, beyond)
     return LiveRead(
         committed=held,
-        tail=answer.rows.filter(is_beyond),
+        tail=_of_columns(answer.rows.filter(is_beyond), pl.scan_delta(held).collect_schema()),
         rejected=answer.rejected.filter(is_beyond),
         version=held.version(),
         epoch=answer.epoch,
         positions=positions,
     )
+
+
+def _of_columns(rows: "pl.DataFrame", schema: "pl.Schema") -> "pl.DataFrame":
+    """Rows in the columns of the table: one that their writer does not declare is null in them."""
+    import polars as pl
+
+    own = set(rows.columns)
+    return rows.select(pl.col(name) if name in own else pl.lit(None).alias(name) for name in schema).cast(schema)
 
 
 def _ask(path: str | None) -> _Answer | None:

@@ -20,6 +20,7 @@ FAULTS = ROOT / "native" / "crates" / "neuralake-lake" / "src" / "faults.rs"
 RANDOM_MOMENT = "random_moment"
 # How often a point may be passed in one life before it kills; those a start passes once have 1.
 PASSES = {
+    "after_evolution": 1,
     "after_epoch_commit": 1,
     "after_first_positions": 1,
     "after_partition_added": 1,
@@ -33,8 +34,8 @@ PASSES = {
     "after_roll_forward": 3,
     "before_checkpoint": 2,
 }
-# Passed only while a topic grows, or when a store's answer leaves doubt, so no part of a mixture.
-NOT_ALWAYS = {"after_partition_added", "in_doubt"}
+# Passed only when a table or a topic grows, or when a store's answer leaves doubt, so no part of a mixture.
+NOT_ALWAYS = {"after_evolution", "after_partition_added", "in_doubt"}
 AT_ONCE = RestartPolicy(initial_s=0.05, max_s=0.2)
 
 

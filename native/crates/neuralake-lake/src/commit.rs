@@ -22,6 +22,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// Longest pause between them.
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 
+/// The columns with statistics, within an action that says so.
+const STATISTICS: &str = "/metaData/configuration/delta.dataSkippingStatsColumns";
+
 /// What became of one attempt, as far as it is known.
 #[derive(Debug, Default)]
 pub(crate) enum Outcome {
@@ -42,6 +45,8 @@ pub(crate) struct ConditionalPut {
     pub(crate) deadline: Duration,
     pub(crate) faults: Arc<Faults>,
     pub(crate) outcome: Arc<Mutex<Outcome>>,
+    /// Columns of which files are to keep statistics from this commit on, beside those that had them.
+    pub(crate) new_statistics: Vec<String>,
 }
 
 /// Who holds a version.
@@ -114,6 +119,27 @@ impl ConditionalPut {
         Ok(())
     }
 
+    /// The actions, with the new columns among those with statistics: a transaction changes columns or properties of
+    /// a table, and readers pass no file by for a column that the property leaves out.
+    fn amended(&self, actions: Vec<u8>) -> KernelResult<Vec<u8>> {
+        if self.new_statistics.is_empty() {
+            return Ok(actions);
+        }
+        let mut amended = Vec::with_capacity(actions.len());
+        for line in actions.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let mut action: serde_json::Value = serde_json::from_slice(line)?;
+            if let Some(listed) = action.pointer_mut(STATISTICS)
+                && let Some(names) = listed.as_str()
+            {
+                let new = self.new_statistics.iter().map(|name| format!(",`{name}`")).collect::<String>();
+                *listed = serde_json::Value::String(format!("{names}{new}"));
+            }
+            serde_json::to_writer(&mut amended, &action)?;
+            amended.push(b'\n');
+        }
+        Ok(amended)
+    }
+
     fn record(&self, outcome: Outcome) {
         if let Ok(mut slot) = self.outcome.lock() {
             *slot = outcome;
@@ -128,7 +154,7 @@ impl Committer for ConditionalPut {
         actions: KernelResultIterator<'_, FilteredEngineData>,
         metadata: CommitMetadata,
     ) -> KernelResult<CommitResponse> {
-        let bytes = Bytes::from(to_json_bytes(actions)?);
+        let bytes = Bytes::from(self.amended(to_json_bytes(actions)?)?);
         let url = metadata.published_commit_path()?;
         let version = metadata.version();
         match self.settle(&url, version, &bytes) {

@@ -171,7 +171,7 @@ impl LakeError {
             }
             Self::DiskFull { .. } => "Free some space on that disk; the job goes on by itself.",
             Self::Durability { .. } => "Check the disk; the worker starts again from what is known to be safe.",
-            Self::TableMismatch { .. } => "Declare the table as it is, or give the new shape a new name.",
+            Self::TableMismatch { .. } => "Do what each line says, or declare a table of another name.",
             Self::Fenced { .. } => "Two workbenches open this lake; `neuralake status` names them, stop one.",
             Self::PositionMoved { .. } => "Stop every writer of this table, then start one.",
             Self::InDoubt { .. } => "The worker starts again and reads what the log holds.",

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use rustix::process::Signal;
 
 /// Every named point, in the order a flush passes them.
-pub const POINTS: [&str; 12] = [
+pub const POINTS: [&str; 13] = [
+    "after_evolution",
     "after_epoch_commit",
     "after_first_positions",
     "after_partition_added",

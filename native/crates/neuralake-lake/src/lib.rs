@@ -3,6 +3,7 @@
 //! The law of a commit (`commit`): `PUT _delta_log/N.json` only if absent; on any doubt N.json is read and the
 //! commit id in it decides; every rebuild asks its preconditions again of the very snapshot it is built on.
 
+pub mod columns;
 mod commit;
 pub mod cpu;
 pub mod error;

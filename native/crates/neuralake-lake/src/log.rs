@@ -8,6 +8,7 @@ use arrow::json::ReaderBuilder;
 use serde::{Deserialize, Serialize};
 
 use crate::LakeError;
+use crate::columns::AddedColumn;
 
 /// A quarantine file that a main commit names; roll-forward adds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +66,8 @@ pub struct Provenance {
     pub jumps: Vec<Jump>,
     /// Files for the lake's signal tables decided by this commit.
     pub beside: Vec<BesideFile>,
+    /// Columns that this commit adds to the table.
+    pub added_columns: Vec<AddedColumn>,
 }
 
 impl Provenance {
@@ -115,6 +118,7 @@ impl Provenance {
             Field::new("cause", DataType::Utf8, false),
             Field::new("source", DataType::Utf8, false),
         ];
+        let added = vec![Field::new("name", DataType::Utf8, false), Field::new("type", DataType::Utf8, false)];
         let own = DataType::Struct(
             vec![
                 Field::new("commit_id", DataType::Utf8, false),
@@ -123,6 +127,7 @@ impl Provenance {
                 Field::new("quarantine", list(named), false),
                 Field::new("jumps", list(jump), false),
                 Field::new("beside", list(beside), false),
+                Field::new("added_columns", list(added), false),
             ]
             .into(),
         );
@@ -153,6 +158,7 @@ mod tests {
                 table: "streams".to_owned(),
                 file: NamedFile { path: "s.parquet".to_owned(), size: 7, rows: 1, modified_ms: 6 },
             }],
+            added_columns: vec![AddedColumn { name: "x".to_owned(), column_type: "float64".to_owned() }],
         };
         let mut writer = arrow::json::LineDelimitedWriter::new(Vec::new());
         writer.write(&own.to_batch().unwrap()).unwrap();

@@ -71,7 +71,7 @@ fn follow(
         if files.is_empty() && keep_unmoved {
             return Ok(None);
         }
-        Ok(Some(Draft { files, txns: vec![(application.clone(), target)], provenance: Provenance::default() }))
+        Ok(Some(Draft { files, txns: vec![(application.clone(), target)], ..Draft::default() }))
     })?;
     main.pass("after_roll_forward");
     Ok(has_committed && has_added)

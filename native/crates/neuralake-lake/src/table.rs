@@ -1,8 +1,10 @@
-//! A Delta table under our hand: open or create, look up positions, stage files, commit, checkpoint.
+//! A Delta table under our hand: look up positions, stage files, commit, checkpoint.
 //!
 //! A commit is a function of the very snapshot it is built on: `commit` takes a closure that is asked again, with
 //! the new snapshot, after every lost race. Nothing is listed or replayed between two commits of a lone writer: the
 //! snapshot after a commit is made from the commit itself, and what it recorded is remembered.
+
+mod open;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -10,26 +12,30 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StructArray};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field};
 use bytes::Bytes;
 use delta_kernel::engine::arrow_conversion::TryIntoKernel;
 use delta_kernel::engine::arrow_data::{ArrowEngineData, EngineDataArrowExt};
 use delta_kernel::schema::{SchemaRef, StructType};
-use delta_kernel::transaction::create_table::create_table;
 use delta_kernel::transaction::{BoundWriteContext, CommitResult, UpdateTableOperation};
-use delta_kernel::{Engine, FileMeta, KernelError, Snapshot, SnapshotRef};
+use delta_kernel::{Engine, FileMeta, KernelError, SnapshotRef};
 use delta_kernel_default_engine::executor::tokio::TokioMultiThreadExecutor;
 use delta_kernel_default_engine::parquet::DataFileMetadata;
 use delta_kernel_default_engine::stats::FileStatsAccumulator;
-use delta_kernel_default_engine::{DefaultEngine, DefaultEngineBuilder, build_add_file_metadata};
+use delta_kernel_default_engine::{DefaultEngine, build_add_file_metadata};
 use url::Url;
 use uuid::Uuid;
 
+use self::open::{read_snapshot, write_context};
+use crate::columns::{self, AddedColumn, NewColumn};
 use crate::commit::{ConditionalPut, Outcome, jittered};
 use crate::log::{NamedFile, Provenance};
 use crate::signal::SignalFile;
 use crate::store::Store;
 use crate::{Faults, LakeError, cpu, parquet};
+
+/// What reads and writes the files of a log.
+type TableEngine = DefaultEngine<TokioMultiThreadExecutor>;
 
 const ENGINE_INFO: &str = concat!("neuralake/", env!("CARGO_PKG_VERSION"));
 /// A snapshot confirmed longer ago than this is listed anew before anything is uploaded.
@@ -64,6 +70,8 @@ pub struct Draft {
     pub files: Vec<DataFile>,
     /// Application transactions to record.
     pub txns: Vec<(String, i64)>,
+    /// Columns to add; such a commit holds no files.
+    pub columns: Vec<NewColumn>,
     /// Who commits, and the rejects named beside the rows.
     pub provenance: Provenance,
 }
@@ -72,6 +80,9 @@ pub struct Draft {
 pub trait TableView {
     /// Version of the snapshot.
     fn version(&self) -> u64;
+
+    /// Columns of the table.
+    fn columns(&self) -> SchemaRef;
 
     /// Version recorded for an application id.
     ///
@@ -86,7 +97,7 @@ pub type Build<'a> = dyn FnMut(&mut dyn TableView) -> Result<Option<Draft>, Lake
 /// One open table.
 pub struct Table {
     store: Arc<dyn Store>,
-    engine: Arc<DefaultEngine<TokioMultiThreadExecutor>>,
+    engine: Arc<TableEngine>,
     root: Url,
     log: Url,
     faults: Arc<Faults>,
@@ -94,11 +105,18 @@ pub struct Table {
     txns: HashMap<String, Option<i64>>,
     context: BoundWriteContext,
     confirmed_at_s: u64,
+    /// Columns of what this handle writes, where it was told.
+    declared: Option<StructType>,
+    added: Vec<AddedColumn>,
 }
 
 impl TableView for Table {
     fn version(&self) -> u64 {
         self.snapshot.version()
+    }
+
+    fn columns(&self) -> SchemaRef {
+        self.snapshot.schema()
     }
 
     fn txn(&mut self, application: &str) -> Result<Option<i64>, LakeError> {
@@ -115,49 +133,6 @@ impl TableView for Table {
 }
 
 impl Table {
-    /// Open the table `name`, or create it with these columns.
-    ///
-    /// # Errors
-    /// `TableMismatch` when it exists with other columns, else what the store or the log say.
-    pub fn open_or_create(
-        store: &Arc<dyn Store>,
-        name: &str,
-        schema: &Schema,
-        statistics: &[String],
-        faults: &Arc<Faults>,
-    ) -> Result<Self, LakeError> {
-        let asked_at_s = store.now_s();
-        let (root, engine) = Self::parts(store, name)?;
-        let expected: StructType =
-            schema.try_into_kernel().map_err(|e: arrow::error::ArrowError| LakeError::Encode(e.to_string()))?;
-        let snapshot = match read_snapshot(&root, &engine)? {
-            Some(snapshot) => snapshot,
-            None => {
-                Self::create(store, &root, &engine, &expected, statistics, faults)?;
-                read_snapshot(&root, &engine)?.ok_or_else(|| LakeError::Log {
-                    table: root.to_string(),
-                    reason: "its first version is there, but no snapshot can be read".to_owned(),
-                })?
-            }
-        };
-        let table = Self::from_snapshot(store, root, engine, (snapshot, asked_at_s), faults)?;
-        table.check_columns(&expected)?;
-        Ok(table)
-    }
-
-    /// Open the table `name` if it exists.
-    ///
-    /// # Errors
-    /// What the store or the log say.
-    pub fn open(store: &Arc<dyn Store>, name: &str, faults: &Arc<Faults>) -> Result<Option<Self>, LakeError> {
-        let asked_at_s = store.now_s();
-        let (root, engine) = Self::parts(store, name)?;
-        match read_snapshot(&root, &engine)? {
-            Some(snapshot) => Self::from_snapshot(store, root, engine, (snapshot, asked_at_s), faults).map(Some),
-            None => Ok(None),
-        }
-    }
-
     /// Address of the table.
     #[must_use]
     pub fn root(&self) -> &Url {
@@ -170,10 +145,17 @@ impl Table {
         self.snapshot.table_configuration().metadata().id().to_owned()
     }
 
+    /// Columns that this handle has added to the table.
+    #[must_use]
+    pub fn added(&self) -> &[AddedColumn] {
+        &self.added
+    }
+
     /// Read the newest snapshot from the store.
     ///
     /// # Errors
-    /// What the store or the log say.
+    /// `TableMismatch` when another program has changed the columns so that what is written does not fit any more, else
+    /// what the store or the log say.
     pub fn refresh(&mut self) -> Result<(), LakeError> {
         let asked_at_s = self.store.now_s();
         let snapshot = read_snapshot(&self.root, &self.engine)?
@@ -182,8 +164,22 @@ impl Table {
         if snapshot.version() != self.snapshot.version() {
             self.txns.clear();
         }
+        let has_other_columns = snapshot.schema() != self.snapshot.schema();
         self.adopt(snapshot, asked_at_s);
-        Ok(())
+        if has_other_columns { self.follow_columns() } else { Ok(()) }
+    }
+
+    /// Files that wait keep their columns: the table must still have them, and need no other.
+    fn follow_columns(&mut self) -> Result<(), LakeError> {
+        self.context = write_context(&self.store, &self.root, &self.engine, &self.snapshot, &self.faults)?;
+        let Some(declared) = &self.declared else { return Ok(()) };
+        match columns::lacking(self.root.as_str(), &self.columns(), declared)?.first() {
+            None => Ok(()),
+            Some(field) => Err(LakeError::TableMismatch {
+                table: self.root.to_string(),
+                reason: format!("another program took the column {} away while it was written to", field.name()),
+            }),
+        }
     }
 
     /// List anew when the snapshot is old, before files are uploaded for a commit.
@@ -367,14 +363,22 @@ impl Table {
             return Err(self.too_old());
         }
         draft.provenance.commit_id = Uuid::new_v4().to_string();
+        draft.provenance.added_columns = draft.columns.iter().map(AddedColumn::from).collect();
         let outcome = Arc::new(Mutex::new(Outcome::Open));
-        let committer =
-            committer(&self.store, &self.root, &draft.provenance.commit_id, deadline, &self.faults, &outcome);
+        let committer = committer(&self.store, &self.root, &draft, deadline, &self.faults, &outcome);
         let (info, info_schema) = commit_info(&draft.provenance)?;
         let failed = |e: KernelError| log_error(&self.root, &e);
-        let mut transaction = Arc::clone(&self.snapshot)
-            .update_table(UpdateTableOperation::StreamingUpdate, ENGINE_INFO, true)
-            .with_commit_info(info, info_schema)
+        let (operation, has_data) = match draft.columns.as_slice() {
+            [] => (UpdateTableOperation::StreamingUpdate, true),
+            _ => (UpdateTableOperation::AlterTable, false),
+        };
+        let builder = Arc::clone(&self.snapshot)
+            .update_table(operation, ENGINE_INFO, has_data)
+            .with_commit_info(info, info_schema);
+        let mut transaction = draft
+            .columns
+            .iter()
+            .fold(builder, |builder, column| builder.add_column(column.field.clone()))
             .build(self.engine.as_ref(), committer)
             .map_err(failed)?;
         for (application, version) in &draft.txns {
@@ -394,7 +398,10 @@ impl Table {
         let outcome = outcome.lock().map(|mut slot| std::mem::take(&mut *slot)).unwrap_or_default();
         match (outcome, result) {
             (Outcome::Failed(error), _) => Err(error),
-            (Outcome::Landed, Ok(CommitResult::Committed(done))) if done.post_commit_snapshot().is_some() => {
+            // New columns are read back: the put has amended what the transaction knows of the table.
+            (Outcome::Landed, Ok(CommitResult::Committed(done)))
+                if draft.columns.is_empty() && done.post_commit_snapshot().is_some() =>
+            {
                 if let Some(snapshot) = done.post_commit_snapshot() {
                     self.adopt(Arc::clone(snapshot), asked_at_s);
                 }
@@ -438,106 +445,6 @@ impl Table {
     fn log_file(&self, version: u64) -> Result<Url, LakeError> {
         self.join(&format!("_delta_log/{version:020}.json"))
     }
-
-    fn check_columns(&self, expected: &StructType) -> Result<(), LakeError> {
-        let found = self.snapshot.schema();
-        let describe = |schema: &StructType| -> Vec<String> {
-            schema
-                .fields()
-                .map(|f| format!("{} {}{}", f.name(), f.data_type(), if f.is_nullable() { "" } else { " not null" }))
-                .collect()
-        };
-        let (found, expected) = (describe(&found), describe(expected));
-        if found == expected {
-            return Ok(());
-        }
-        let only = |a: &[String], b: &[String]| -> String {
-            let rest: Vec<&str> = a.iter().filter(|x| !b.contains(x)).map(String::as_str).collect();
-            if rest.is_empty() { "nothing".to_owned() } else { rest.join(", ") }
-        };
-        Err(LakeError::TableMismatch {
-            table: self.root.to_string(),
-            reason: format!(
-                "its columns are not the declared ones: the table alone has {}, the declaration alone has {}",
-                only(&found, &expected),
-                only(&expected, &found)
-            ),
-        })
-    }
-
-    fn parts(
-        store: &Arc<dyn Store>,
-        name: &str,
-    ) -> Result<(Url, Arc<DefaultEngine<TokioMultiThreadExecutor>>), LakeError> {
-        let root = store
-            .root()
-            .join(&format!("{name}/"))
-            .map_err(|e| LakeError::StoreInvalid { uri: store.root().to_string(), reason: e.to_string() })?;
-        let executor = TokioMultiThreadExecutor::new(store.runtime().handle().clone());
-        let engine = DefaultEngineBuilder::new(store.objects()).with_task_executor(Arc::new(executor)).build();
-        Ok((root, Arc::new(engine)))
-    }
-
-    fn create(
-        store: &Arc<dyn Store>,
-        root: &Url,
-        engine: &Arc<DefaultEngine<TokioMultiThreadExecutor>>,
-        schema: &StructType,
-        statistics: &[String],
-        faults: &Arc<Faults>,
-    ) -> Result<(), LakeError> {
-        store.make_root(root)?;
-        let outcome = Arc::new(Mutex::new(Outcome::Open));
-        let provenance = Provenance { commit_id: Uuid::new_v4().to_string(), ..Provenance::default() };
-        let committer = committer(store, root, &provenance.commit_id, Duration::from_secs(30), faults, &outcome);
-        let (info, info_schema) = commit_info(&provenance)?;
-        let columns = statistics.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(",");
-        let created = create_table(root.as_str(), Arc::new(schema.clone()), ENGINE_INFO, false)
-            .with_table_properties([
-                ("delta.enableExpiredLogCleanup", "false"),
-                ("delta.dataSkippingStatsColumns", columns.as_str()),
-            ])
-            .with_commit_info(info, info_schema)
-            .build(engine.as_ref(), committer)
-            .and_then(|transaction| transaction.commit(engine.as_ref()));
-        match (outcome.lock().map(|mut slot| std::mem::take(&mut *slot)).unwrap_or_default(), created) {
-            (Outcome::Failed(error), _) => Err(error),
-            // Created by us, or by another who was faster: the columns are compared next.
-            (Outcome::Landed, _) | (_, Ok(_) | Err(KernelError::TableAlreadyExistsAtPath(_))) => Ok(()),
-            (_, Err(e)) => Err(log_error(root, &e)),
-        }
-    }
-
-    fn from_snapshot(
-        store: &Arc<dyn Store>,
-        root: Url,
-        engine: Arc<DefaultEngine<TokioMultiThreadExecutor>>,
-        (snapshot, confirmed_at_s): (SnapshotRef, u64),
-        faults: &Arc<Faults>,
-    ) -> Result<Self, LakeError> {
-        let log =
-            root.join("_delta_log/").map_err(|e| LakeError::Log { table: root.to_string(), reason: e.to_string() })?;
-        store.confirm(&log)?;
-        let outcome = Arc::new(Mutex::new(Outcome::Open));
-        let never = committer(store, &root, "", Duration::ZERO, faults, &outcome);
-        let context = Arc::clone(&snapshot)
-            .update_table(UpdateTableOperation::StreamingUpdate, ENGINE_INFO, true)
-            .build(engine.as_ref(), never)
-            .and_then(|transaction| transaction.write_state())
-            .and_then(|state| state.write_context_builder().build())
-            .map_err(|e| log_error(&root, &e))?;
-        Ok(Self {
-            store: Arc::clone(store),
-            engine,
-            root,
-            log,
-            faults: Arc::clone(faults),
-            snapshot,
-            txns: HashMap::new(),
-            context,
-            confirmed_at_s,
-        })
-    }
 }
 
 impl std::fmt::Debug for Table {
@@ -563,40 +470,21 @@ fn commit_info(provenance: &Provenance) -> Result<(Box<ArrowEngineData>, SchemaR
 fn committer(
     store: &Arc<dyn Store>,
     root: &Url,
-    commit_id: &str,
+    draft: &Draft,
     deadline: Duration,
     faults: &Arc<Faults>,
     outcome: &Arc<Mutex<Outcome>>,
 ) -> Box<ConditionalPut> {
+    let measured = draft.columns.iter().filter(|column| column.has_statistics);
     Box::new(ConditionalPut {
         store: Arc::clone(store),
         table: root.to_string(),
-        commit_id: commit_id.to_owned(),
+        commit_id: draft.provenance.commit_id.clone(),
         deadline,
         faults: Arc::clone(faults),
         outcome: Arc::clone(outcome),
+        new_statistics: measured.map(|column| column.field.name().clone()).collect(),
     })
-}
-
-fn read_snapshot(
-    root: &Url,
-    engine: &Arc<DefaultEngine<TokioMultiThreadExecutor>>,
-) -> Result<Option<SnapshotRef>, LakeError> {
-    match Snapshot::builder_for(root.as_str()).build(engine.as_ref()) {
-        Ok(snapshot) => Ok(Some(snapshot)),
-        Err(e) if is_absent(&e) => Ok(None),
-        Err(e) => Err(log_error(root, &e)),
-    }
-}
-
-/// Whether the error says that there is no table, as the reader words it for each kind of store.
-fn is_absent(error: &KernelError) -> bool {
-    match error {
-        KernelError::FileNotFound(_) | KernelError::MissingVersion(_) | KernelError::EmptyLog => true,
-        KernelError::Backtraced { source, .. } => is_absent(source),
-        KernelError::InvalidTableLocation(_) => true,
-        _ => false,
-    }
 }
 
 /// The reader wraps what a store said in errors of its own: a store that is away, or a disk that failed, is told apart

@@ -257,7 +257,7 @@ fn other_columns_are_a_named_mismatch() {
     let error = Table::open_or_create(&store, "t", &other, &[], &Arc::default()).unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, LakeError::TableMismatch { .. }), "{text}");
-    assert!(text.contains("n long not null") && text.contains("n double not null"), "{text}");
+    assert!(text.contains("n int64 not null") && text.contains("n float64 not null"), "{text}");
 }
 
 #[test]

@@ -104,6 +104,7 @@ pub fn requeue(spec: &RequeueSpec, now_us: i64, go_on: &dyn Fn() -> bool) -> Res
             done.table_version = main.version();
             return Ok(done);
         };
+        main.evolve(&Buffer::rows_schema(&spec.contract), &Buffer::rows_statistics(&spec.contract))?;
         if moving.land(spec, &mut main, &mut quarantine, count, now_us)? {
             done.commits += 1;
             done.rows += moving.row_count();
@@ -182,7 +183,7 @@ impl Moving {
                 return Ok(None);
             }
             let txns = vec![(spec.key(), count + 1)];
-            Ok(Some(Draft { files: vec![file.clone()], txns, provenance: provenance.clone() }))
+            Ok(Some(Draft { files: vec![file.clone()], txns, provenance: provenance.clone(), ..Draft::default() }))
         })?;
         if has_landed {
             roll_forward(main, quarantine, spec.deadline(), true)?;

@@ -200,6 +200,13 @@ impl Buffer {
         Arc::new(Schema::new(fields))
     }
 
+    /// Columns of the rows by which readers pass files by: the declared ones, and the place in the source.
+    #[must_use]
+    pub fn rows_statistics(contract: &Contract) -> Vec<String> {
+        let declared = contract.columns.iter().map(|column| column.name.clone());
+        declared.chain(["_partition", "_offset", "_ingest_time"].map(str::to_owned)).collect()
+    }
+
     /// Schema of every quarantine.
     #[must_use]
     pub fn rejects_schema() -> SchemaRef {

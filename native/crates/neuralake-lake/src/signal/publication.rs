@@ -13,7 +13,6 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use neuralake_core::signal::{BlockPlan, Blocks, Run, Sample, SignalTable, cut};
 
 use super::file::SignalFile;
-use crate::log::Provenance;
 use crate::store::Store;
 use crate::table::DataFile;
 use crate::{Draft, Faults, LakeError, Table, TableView};
@@ -143,7 +142,7 @@ fn append(table: &mut Table, files: Vec<DataFile>, deadline: Duration) -> Result
     }
     table.ensure_fresh()?;
     table.commit(deadline, &mut |_view: &mut dyn TableView| {
-        Ok(Some(Draft { files: files.clone(), txns: Vec::new(), provenance: Provenance::default() }))
+        Ok(Some(Draft { files: files.clone(), ..Draft::default() }))
     })?;
     Ok(())
 }
@@ -164,7 +163,7 @@ fn publish_row(
             return Ok(None);
         }
         let txns = vec![(application.clone(), 1)];
-        Ok(Some(Draft { files: files.clone(), txns, provenance: Provenance::default() }))
+        Ok(Some(Draft { files: files.clone(), txns, ..Draft::default() }))
     })
 }
 

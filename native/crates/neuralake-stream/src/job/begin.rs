@@ -1,6 +1,6 @@
-//! The start of a job: epoch, roll-forward, positions, in this order.
+//! The start of a job: columns, epoch, roll-forward, positions, in this order.
 //!
-//! The epoch commit fences every older worker, and the snapshot it makes is the one the positions are taken from.
+//! New columns come first: a declaration that does not fit the table stops here, before it fences anybody. The epoch commit fences every older worker, and the snapshot it makes is the one the positions are taken from.
 //! The quarantine is rolled forward right after it and before anything is read, so that nothing is judged twice.
 
 use std::sync::Arc;
@@ -66,14 +66,11 @@ fn open_tables(spec: &JobSpec, store: &Arc<dyn Store>, faults: &Arc<Faults>) -> 
     Ok((main, quarantine))
 }
 
-/// Columns of the table, and those with statistics: what a reader prunes by (declared numbers, times and short texts, and
-/// the place in the source).
+/// Columns of the table, and those with statistics.
 pub(super) fn columns(spec: &JobSpec) -> (SchemaRef, Vec<String>) {
     match spec.encoding {
         Encoding::Json | Encoding::Arrow => {
-            let mut statistics: Vec<String> = spec.contract.columns.iter().map(|c| c.name.clone()).collect();
-            statistics.extend(["_partition", "_offset", "_ingest_time"].map(str::to_owned));
-            (Buffer::rows_schema(&spec.contract), statistics)
+            (Buffer::rows_schema(&spec.contract), Buffer::rows_statistics(&spec.contract))
         }
         Encoding::Packets => (SignalTable::Signals.schema(), SignalTable::Signals.statistics()),
     }

@@ -87,7 +87,7 @@ pub(super) fn land(
             }
         }
         txns.extend(flush.marks.iter().map(|(key, value)| (spec.mark_key(key), *value)));
-        Ok(Some(Draft { files: files.clone(), txns, provenance: decided.clone() }))
+        Ok(Some(Draft { files: files.clone(), txns, provenance: decided.clone(), ..Draft::default() }))
     })?;
     if has_rejects {
         roll_forward(&begun.main, &mut begun.quarantine, spec.deadline(), true)?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use neuralake_core::position::{Offset, Partition};
+use neuralake_lake::columns::AddedColumn;
 use neuralake_lake::log::Jump;
 use neuralake_lake::store::{Gates, OperationReport};
 use neuralake_lake::{LakeError, TableView as _};
@@ -122,6 +123,8 @@ pub struct Report {
     pub positions: BTreeMap<String, i64>,
     /// Where this worker went on elsewhere than the table had stopped, by choice.
     pub jumps: Vec<Jump>,
+    /// Columns that this worker added to its table when it began.
+    pub added_columns: Vec<AddedColumn>,
     /// Whether the end was reached, with nothing left to commit.
     pub caught_up: bool,
     /// Messages known to wait in the source.
@@ -181,6 +184,7 @@ impl Report {
             quarantine_version: 0,
             positions: BTreeMap::new(),
             jumps: Vec::new(),
+            added_columns: Vec::new(),
             caught_up: false,
             lag: 0,
             commit_p50_ms: None,

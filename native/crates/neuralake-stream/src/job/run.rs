@@ -43,6 +43,7 @@ pub(super) fn run(spec: &JobSpec, shared: &Shared) -> Result<(), StreamError> {
     let faults = Arc::new(Faults::from_plan(spec.kill_plan.as_deref()));
     let mut source = source::open(&spec.source, &spec.topic, &spec.job)?;
     let mut begun = begin(spec, source.as_mut(), &faults)?;
+    shared.report().added_columns = begun.main.added().to_vec();
     while let (kept, Next::Grown) = read(spec, shared, source.as_mut(), &mut disks, begun)? {
         // All that was delivered is committed; a fresh client reads on, at the positions of the table.
         source = source::open(&spec.source, &spec.topic, &spec.job)?;

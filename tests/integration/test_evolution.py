@@ -1,0 +1,132 @@
+"""A table that gains a column: what readers see of old and new rows, and what is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dataframely as dy
+import polars as pl
+import pytest
+
+import neuralake_kernel as nl
+from neuralake_kernel.errors import CommitError
+from neuralake_kernel.ingest import FlushPolicy, IngestPolicy
+from neuralake_kernel.source import create_topic, open_producer
+from neuralake_kernel.workbench import Workbench
+
+AT_ONCE = IngestPolicy(flush=FlushPolicy(max_age_s=0.1))
+NOT_YET = IngestPolicy(flush=FlushPolicy(max_age_s=600))
+
+
+def declare(**columns: dy.Column | None) -> type[dy.Schema]:
+    body: dict[str, dy.Column | None] = {
+        "number": dy.Int64(nullable=False),
+        "value": dy.Float64(nullable=True),
+        **columns,
+    }
+    kept = {name: column for name, column in body.items() if column is not None}
+    schema = type("Grown", (dy.Schema,), {**kept, "__module__": __name__, "__qualname__": "declare.Grown"})
+    return nl.table(topic="grown.raw", name="grown")(schema)
+
+
+def send(lab: Workbench, *messages: str) -> None:
+    create_topic(lab.broker, "grown.raw", 1)
+    with open_producer(lab.broker, "grown.raw") as producer:
+        producer.send([message.encode() for message in messages], 0)
+        producer.flush()
+
+
+def held(frame: pl.LazyFrame) -> list[tuple[Any, ...]]:
+    return frame.select("number", "label").sort("number").collect().rows()
+
+
+def test_readers_see_null_in_old_rows_wherever_they_ask(home: Path, wait_until: Callable[..., None]) -> None:
+    with nl.open(profile="embedded", home=home) as lab:
+        send(lab, '{"number":1,"value":0.5}', '{"number":2,"label":"early"}', '{"number":"three","label":"bad"}')
+        with lab.ingest(declare(), policy=AT_ONCE) as job:
+            assert job.wait(60).caught_up
+        before = lab.table("grown").lazy()
+        grown = declare(label=dy.String(nullable=True))
+        with lab.ingest(grown, policy=AT_ONCE) as job:
+            wait_until(lambda: job.report().state == "running", timeout_s=60, what="the next worker")
+            assert job.report().added_columns == ({"name": "label", "type": "string"},)
+            assert "added label" in str(job.report())
+            # Over old files alone, then over both.
+            assert held(lab.table(grown).lazy()) == [(1, None), (2, None)]
+            send(lab, '{"number":4,"label":"rest"}')
+            assert job.wait(60).caught_up
+        expected = [(1, None), (2, None), (4, "rest")]
+        assert held(lab.table(grown).lazy()) == expected
+        assert held(lab.table(grown).lazy().filter(pl.col("label") == "rest")) == expected[2:]
+        # A frame that was made before keeps its version.
+        assert before.collect_schema().names() == ["number", "value"]
+        assert before.collect().height == 2
+        asked = lab.sql("SELECT number, label FROM grown ORDER BY number").table
+        assert list(zip(*asked.to_pydict().values(), strict=True)) == expected
+        assert lab.sql("SELECT * FROM grown").table.column_names == ["number", "value", "label"]
+        assert [column.name for column in lab.catalog["grown"].columns] == ["number", "value", "label"]
+        assert lab.quarantine(grown).reasons().rows() == [("number|dtype", 1)]
+        assert lab.verify("grown").ok
+
+        with lab.ingest(grown, policy=NOT_YET) as job:
+            wait_until(lambda: job.report().state == "running", timeout_s=60, what="the worker")
+            send(lab, '{"number":5,"label":"live"}')
+            wait_until(lambda: job.report().buffered_rows, timeout_s=60, what="a row on its way")
+            live = [*expected, (5, "live")]
+            assert held(lab.table(grown).lazy(freshness="live")) == live
+            asked = lab.sql("SELECT number, label FROM grown ORDER BY number", freshness="live").table
+            assert list(zip(*asked.to_pydict().values(), strict=True)) == live
+        # A declaration may leave out what may be null: its rows are null there, on their way as in the table.
+        with lab.ingest(declare(), policy=NOT_YET) as job:
+            wait_until(lambda: job.report().state == "running", timeout_s=60, what="the worker")
+            send(lab, '{"number":6,"label":"unseen"}')
+            wait_until(lambda: job.report().buffered_rows, timeout_s=60, what="a row on its way")
+            live = [*live, (6, None)]
+            assert held(lab.table("grown").lazy(freshness="live")) == live
+            asked = lab.sql("SELECT number, label FROM grown ORDER BY number", freshness="live").table
+            assert list(zip(*asked.to_pydict().values(), strict=True)) == live
+        assert held(lab.table("grown").lazy()) == live
+        lab.stack.stop()
+
+
+def test_a_requeue_adds_the_columns_of_what_it_moves(home: Path) -> None:
+    with nl.open(profile="embedded", home=home) as lab:
+        send(lab, '{"number":1}', '{"number":2,"value":"high","label":"late"}')
+        with lab.ingest(declare(), policy=AT_ONCE) as job:
+            assert job.wait(60).caught_up
+        lax = declare(label=dy.String(nullable=True))
+        assert lab.requeue(lax).rows == 0
+        assert lab.table(lax).version == lab.requeue(lax).table_version
+        assert "label" not in lab.table(lax).lazy().collect_schema().names()
+        send(lab, '{"number":-1,"label":"moved"}')
+        with lab.ingest(declare(number=dy.Int64(nullable=False, min=0)), policy=AT_ONCE) as job:
+            assert job.wait(60).caught_up
+        lax = declare(label=dy.String(nullable=True))
+        assert lab.requeue(lax).rows == 1
+        assert held(lab.table(lax).lazy()) == [(-1, "moved"), (1, None)]
+        assert lab.verify("grown").ok
+        lab.stack.stop()
+
+
+DIFFERENCES: list[tuple[dict[str, dy.Column | None], str]] = [
+    ({"value": dy.Float32(nullable=True)}, "value: the table has value float64, the declaration value float32;"),
+    ({"value": dy.Float64(nullable=False)}, "value float64 not null; rows without a value may be there"),
+    ({"label": dy.String(nullable=False)}, "label: the table has no such column, the declaration label string not"),
+    ({"number": None, "count": dy.Int64(nullable=True)}, "number: the table has number int64 not null,"),
+    ({"Value": dy.Float64(nullable=True), "value": None}, "names that differ in case alone are one: declare value"),
+]
+
+
+def test_anything_else_stops_with_a_diff_and_fences_nobody(home: Path) -> None:
+    with nl.open(profile="embedded", home=home) as lab:
+        send(lab, '{"number":1}')
+        with lab.ingest(declare(), policy=AT_ONCE) as job:
+            assert job.wait(60).caught_up
+        version = lab.table("grown").version
+        for columns, said in DIFFERENCES:
+            with pytest.raises(CommitError) as raised:
+                lab.ingest(declare(**columns), policy=AT_ONCE).wait(60)
+            assert raised.value.code == "table-mismatch"
+            assert said in raised.value.message
+            assert lab.table("grown").version == version
+        lab.stack.stop()
