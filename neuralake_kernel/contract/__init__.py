@@ -11,6 +11,7 @@ from neuralake_kernel.contract.columns import (
     ColumnType,
     Contract,
     Rule,
+    is_column_name,
     is_identity_column,
 )
 from neuralake_kernel.contract.compile import compile_contract
@@ -28,5 +29,6 @@ __all__ = [
     "check_row_encoding",
     "check_rows",
     "compile_contract",
+    "is_column_name",
     "is_identity_column",
 ]

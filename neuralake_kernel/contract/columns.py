@@ -3,6 +3,7 @@
 import datetime as dt
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +17,7 @@ __all__ = [
     "JsonValue",
     "Rule",
     "epoch_value",
+    "is_column_name",
     "is_identity_column",
 ]
 
@@ -38,6 +40,14 @@ ColumnType = Literal[
 
 #: Columns the ingestor adds to every row; a declaration may not use them.
 IDENTITY_COLUMNS: Final = ("_source", "_partition", "_offset", "_row", "_ingest_time")
+
+
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+def is_column_name(name: str) -> bool:
+    """Whether a declared column may have this name: letters, digits and underscores after a letter."""
+    return _NAME.fullmatch(name) is not None
 
 
 def is_identity_column(name: str) -> bool:

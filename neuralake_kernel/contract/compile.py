@@ -8,12 +8,11 @@ enforced would be a lie about every row of the table.
 import datetime as dt
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from neuralake_kernel import _bridge
-from neuralake_kernel.contract.columns import Column, ColumnType, Contract, Rule, epoch_value
+from neuralake_kernel.contract.columns import Column, ColumnType, Contract, Rule, epoch_value, is_column_name
 from neuralake_kernel.contract.rules import NotLocalError, compile_rule
 from neuralake_kernel.errors import ContractError
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     import dataframely as dy
 
 __all__ = ["compile_contract"]
-
-_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 # Said by the columns themselves, in fields of their own.
 _COLUMN_RULES: Final = frozenset({"nullability", "min", "max", "min_exclusive", "max_exclusive", "nan", "inf"})
@@ -101,7 +98,7 @@ def compile_contract(schema: "type[dy.Schema]", *, warn: Sequence[str] = ()) -> 
 
 
 def _compile_column(owner: str, name: str, column: "dy.Column") -> Column:
-    if not _NAME.fullmatch(name):
+    if not is_column_name(name):
         raise ContractError(
             f"Cannot declare {owner}: column name {name!r} is not letters, digits and underscores after a letter.",
             code="contract-column-name",

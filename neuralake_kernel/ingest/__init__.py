@@ -15,6 +15,7 @@ from neuralake_kernel.ingest.report import JobReport
 from neuralake_kernel.ingest.requeue import RequeueReport, requeue_rejects
 from neuralake_kernel.ingest.spec import JobSpec, OnMissing, start_job
 from neuralake_kernel.ingest.spooling import DrainSpec, SpoolHandle, start_drainer
+from neuralake_kernel.ingest.unknown import Proposal, Proposals, UnknownField, UnknownFields
 
 __all__ = [
     "AddReport",
@@ -30,9 +31,13 @@ __all__ = [
     "JumpWarning",
     "KnownJob",
     "OnMissing",
+    "Proposal",
+    "Proposals",
     "RequeueReport",
     "SpoolHandle",
     "StoreOperation",
+    "UnknownField",
+    "UnknownFields",
     "add_recording",
     "known_job",
     "known_tables",

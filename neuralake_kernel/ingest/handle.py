@@ -12,7 +12,9 @@ from types import TracebackType
 from typing import Self
 
 from neuralake_kernel.errors import CommitError, FencedError, NeuralakeError
+from neuralake_kernel.ingest.known import known_job
 from neuralake_kernel.ingest.report import JobReport
+from neuralake_kernel.ingest.unknown import Proposals
 from neuralake_kernel.stack import BrokerSpec, ProcessStatus, Supervisor
 
 __all__ = ["JobHandle", "JumpWarning", "report_path"]
@@ -47,6 +49,7 @@ class JobHandle:
     def __init__(self, home: Path, supervisor: Supervisor, table: str, topic: str, broker: BrokerSpec) -> None:
         self.table = table
         self.topic = topic
+        self._home = home
         self._report_path = report_path(home, table)
         self._supervisor = supervisor
         self._broker = broker
@@ -65,6 +68,21 @@ class JobHandle:
         report = JobReport.read(self._report_path, job=self.table, topic=self.topic)
         self._warn(report)
         return report
+
+    def proposals(self) -> Proposals:
+        """What its messages hold beyond the declaration, and the lines that would declare it.
+
+        Counted since the worker began, up to its last flush. Once a line stands in the class, the next start of the job
+        adds the column; rows that are there have null in it.
+
+        Examples
+        --------
+        >>> job.proposals()  # doctest: +SKIP
+        temperature = dy.Float64(nullable=True)  # 1,204 x: 36, 36.5, 36.6
+        # raw: arrays and objects have no column (3 x: [1,2])
+        """
+        known = known_job(self._home, self.table)
+        return Proposals(self.report().unknown_fields, () if known is None else known.columns)
 
     def wait(
         self,

@@ -85,6 +85,10 @@ class ReportCollector(Collector):
         )
         warnings = [((rule,), count) for rule, count in report.warnings.items()]
         yield _counter("warnings", "Breaches of rules that only warn, by rule.", ("rule",), warnings, table)
+        unknown = [((name,), told.count) for name, told in report.unknown_fields.fields.items()]
+        yield _counter(
+            "unknown_fields", "Fields of messages that no column takes, by name.", ("field",), unknown, table
+        )
         states = [((state,), state == report.state) for state in _STATES]
         yield _gauge("state", "1 for the state the job is in.", ("state",), states, table)
         yield from _times(report, table)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neuralake_kernel.ingest.figures import CpuUse, DiskSpace, Freshness, StoreOperation
+from neuralake_kernel.ingest.unknown import UnknownFields
 
 __all__ = ["JobReport"]
 
@@ -37,6 +38,8 @@ class JobReport:
         Whole messages rejected; rows rejected, whole messages included; how often each rule kept one out.
     warnings
         How often rows in the table broke a rule that only warns.
+    unknown_fields
+        Fields of messages that no column takes; ``job.proposals()`` says what would.
     buffered_messages, buffered_rows, buffered_bytes
         Waiting for their flush.
     committed_rows, committed_messages, commits, files, bytes
@@ -86,6 +89,7 @@ class JobReport:
     quarantined_rows: int = 0
     reasons: Mapping[str, int] = field(default_factory=dict)
     warnings: Mapping[str, int] = field(default_factory=dict)
+    unknown_fields: UnknownFields = field(default_factory=UnknownFields)
     buffered_messages: int = 0
     buffered_rows: int = 0
     buffered_bytes: int = 0
@@ -124,6 +128,7 @@ class JobReport:
         known["store"] = {kind: StoreOperation.from_json(told) for kind, told in value.get("store", {}).items()}
         known["jumps"] = tuple(value.get("jumps", ()))
         known["added_columns"] = tuple(value.get("added_columns", ()))
+        known["unknown_fields"] = UnknownFields.from_json(value.get("unknown_fields", {}))
         disk = value.get("disk")
         known["disk"] = None if disk is None else DiskSpace.from_json(disk)
         return cls(**known)
@@ -146,6 +151,7 @@ class JobReport:
         value["store"] = {kind: operation.to_json() for kind, operation in self.store.items()}
         value["jumps"] = [dict(jump) for jump in self.jumps]
         value["added_columns"] = [dict(column) for column in self.added_columns]
+        value["unknown_fields"] = self.unknown_fields.to_json()
         value["disk"] = None if self.disk is None else self.disk.to_json()
         return value
 
@@ -158,6 +164,8 @@ class JobReport:
             said += f", {sum(self.warnings.values()):,} warnings"
         if self.added_columns:
             said += f", added {', '.join(column['name'] for column in self.added_columns)} to the table"
+        if self.unknown_fields.fields:
+            said += f", {len(self.unknown_fields.fields)} fields without a column"
         if self.jumps:
             said += f", went on elsewhere in {len(self.jumps)} partitions by choice"
         if self.disk is not None and (self.disk.is_full or (self.disk.hours_left or math.inf) < _WARN_HOURS):

@@ -1,4 +1,4 @@
-"""A table that gains a column: what readers see of old and new rows, and what is refused."""
+"""A table that gains a column: what readers see of old and new rows, what is refused, and what data proposes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 
 import neuralake_kernel as nl
+from neuralake_kernel.contract import compile_contract
 from neuralake_kernel.errors import CommitError
-from neuralake_kernel.ingest import FlushPolicy, IngestPolicy
+from neuralake_kernel.ingest import FlushPolicy, IngestPolicy, UnknownFields
 from neuralake_kernel.source import create_topic, open_producer
 from neuralake_kernel.workbench import Workbench
 
@@ -129,4 +130,79 @@ def test_anything_else_stops_with_a_diff_and_fences_nobody(home: Path) -> None:
             assert raised.value.code == "table-mismatch"
             assert said in raised.value.message
             assert lab.table("grown").version == version
+        lab.stack.stop()
+
+
+FIELDS = {
+    "temperature": ["36", "36.5", "null", "-0"],
+    "count": ["1", "2", "3"],
+    "day": ['"2026-11-21"'],
+    "at": ['"2026-11-21T18:00:00Z"'],
+    "columns": ['"a"', '"2026-11-21"'],
+    "is_rest": ["true"],
+    "raw": ["[1,2]"],
+    "note": ['"a"', "1"],
+    "nothing": ["null"],
+    "Value": ["1"],
+    "ch-1": ["1"],
+}
+
+
+def test_what_data_proposes_is_what_a_class_can_hold(home: Path) -> None:
+    def unknown(lab: Workbench, policy: IngestPolicy) -> UnknownFields:
+        with lab.ingest(declare(), policy=policy) as job:
+            assert job.wait(60).caught_up
+        proposals = job.proposals()
+        by_name = {proposal.field: proposal for proposal in proposals}
+        assert by_name["temperature"].declaration == "temperature = dy.Float64(nullable=True)"
+        assert (by_name["temperature"].count, by_name["temperature"].examples) == (4, ("36", "36.5", "-0"))
+        assert by_name["columns"].declaration == 'columns_ = dy.String(nullable=True, alias="columns")'
+        problems = {name: proposal.problem for name, proposal in by_name.items() if proposal.problem}
+        assert problems == {
+            "Value": "differs from the column value in case alone",
+            "ch-1": "no column can have this name",
+            "note": "integer and text have no column in common",
+            "nothing": "null and nothing else, which tells no type",
+            "raw": "arrays and objects have no column",
+        }
+        # The text is a part of a class as it stands.
+        body = "\n".join(f"    {line}" for line in repr(proposals).splitlines())
+        space: dict[str, Any] = {"dy": dy}
+        exec(f"class Proposed(dy.Schema):\n{body}", space)  # noqa: S102 - what a person would paste
+        types = {column.name: column.type for column in compile_contract(space["Proposed"]).columns}
+        assert types == {
+            "at": "timestamp_us",
+            "columns": "string",
+            "count": "int64",
+            "day": "date",
+            "is_rest": "bool",
+            "temperature": "float64",
+        }
+        told = job.report()
+        assert type(told).from_json(told.to_json()) == told
+        return told.unknown_fields
+
+    messages = [
+        f'{{"number":{number},"{name}":{value}}}'
+        for name, values in FIELDS.items()
+        for number, value in enumerate(values)
+    ]
+    told = []
+    # The same messages in one flush and in many, alone and as lines of one message.
+    for place, (max_rows, sent) in enumerate([(1_000_000, messages), (1, messages), (3, ["\n".join(messages)])]):
+        with nl.open(profile="embedded", home=home / str(place)) as lab:
+            send(lab, *sent)
+            policy = IngestPolicy(flush=FlushPolicy(max_rows=max_rows, max_age_s=0.1))
+            told.append(unknown(lab, policy))
+            lab.stack.stop()
+    assert told[0] == told[1] == told[2]
+
+
+def test_fields_that_all_have_their_column_propose_nothing(home: Path) -> None:
+    with nl.open(profile="embedded", home=home) as lab:
+        send(lab, '{"number":1}', "{")
+        with lab.ingest(declare(), policy=AT_ONCE) as job:
+            assert job.wait(60).caught_up
+        assert not job.proposals()
+        assert repr(job.proposals()) == "# every field of the messages has its column"
         lab.stack.stop()

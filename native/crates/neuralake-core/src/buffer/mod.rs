@@ -33,7 +33,9 @@ use self::rejects::Rejects;
 use self::spans::Spans;
 use crate::CoreError;
 use crate::contract::{Contract, Plan};
-use crate::decode::{Cells, MessageFault, Refusal, RowEncoding, RowReader, lines, read_ipc};
+use crate::decode::{
+    Cells, MessageFault, Refusal, RowEncoding, RowReader, UnknownCells, UnknownFields, lines, read_ipc,
+};
 use crate::position::{Offset, Partition, Span};
 use crate::signal::SignalTable;
 
@@ -65,6 +67,8 @@ pub struct Flush {
     pub reasons: BTreeMap<String, u64>,
     /// How often rows broke a rule they may stay with.
     pub warnings: BTreeMap<String, u64>,
+    /// Fields of its messages that no column takes.
+    pub unknown: UnknownFields,
     /// Size of the buffer when it was taken.
     pub bytes: usize,
     /// Rows for the lake's signal tables, which follow the commit as its rejects do.
@@ -127,6 +131,7 @@ impl Flush {
         for (rule, count) in other.warnings {
             *self.warnings.entry(rule).or_default() += count;
         }
+        self.unknown.merge(other.unknown);
         self.bytes += other.bytes;
         for (table, batches) in other.beside {
             self.beside.entry(table).or_default().extend(batches);
@@ -152,6 +157,7 @@ pub struct Buffer {
     sealed_bytes: usize,
     rejects: Rejects,
     warnings: BTreeMap<String, u64>,
+    unknown: UnknownFields,
     spans: Spans,
     messages: u64,
     first_at_us: Option<i64>,
@@ -185,6 +191,7 @@ impl Buffer {
             sealed_bytes: 0,
             rejects: Rejects::default(),
             warnings: BTreeMap::new(),
+            unknown: UnknownFields::default(),
             spans: Spans::new(positions),
             messages: 0,
             first_at_us: None,
@@ -314,6 +321,7 @@ impl Buffer {
             dead_letters,
             reasons,
             warnings: std::mem::take(&mut self.warnings),
+            unknown: std::mem::take(&mut self.unknown),
             bytes,
             beside: Beside::new(),
             marks: BTreeMap::new(),
@@ -330,10 +338,11 @@ impl Buffer {
             let bytes = (value.len(), self.max_message_bytes);
             return self.block.push_stream(rules, (place, first), read_ipc(value)?, bytes);
         }
-        let mut cells = Cells::new();
+        let (mut cells, mut unknown) = (Cells::new(), UnknownCells::new());
         for (row, text) in (first..).zip(lines(value, &self.reader)?) {
             // `lines` has proven every line of a longer message: where this fails, it is the only one.
-            self.reader.read(text, &mut cells)?;
+            self.reader.read(text, &mut cells, &mut unknown)?;
+            self.unknown.note(&unknown);
             self.block.push_row(rules, (place, row), cells.drain(..), text.as_bytes());
         }
         Ok(())

@@ -13,8 +13,8 @@ use super::rejects::Rejects;
 use super::{Flush, Message, Spans};
 use crate::CoreError;
 use crate::contract::Contract;
-use crate::decode::MessageFault;
 use crate::decode::packet::{Packet, Shape};
+use crate::decode::{MessageFault, UnknownFields};
 use crate::position::{Offset, Partition};
 use crate::signal::{BlockPlace, Blocks, Gathered, Identity, LiveGap, LiveStream, rows};
 
@@ -220,6 +220,7 @@ impl PacketBuffer {
             dead_letters,
             reasons,
             warnings: std::mem::take(&mut self.warnings),
+            unknown: UnknownFields::default(),
             bytes,
             beside,
             marks,

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, TimeUnit};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Type of a declared column. Unsigned types of a declaration arrive here as the next wider signed one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ColumnType {
     /// True or false.

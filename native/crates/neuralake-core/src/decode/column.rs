@@ -152,7 +152,7 @@ fn append_found<T: ArrowPrimitiveType>(builder: &mut PrimitiveBuilder<T>, value:
     value.is_some()
 }
 
-fn days(text: &str) -> Option<i32> {
+pub(super) fn days(text: &str) -> Option<i32> {
     let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
     i32::try_from(date.signed_duration_since(NaiveDate::default()).num_days()).ok()
 }

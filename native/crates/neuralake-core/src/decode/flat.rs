@@ -194,6 +194,7 @@ struct Digits {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::UnknownCells;
     use super::super::json::{Cells, RowReader};
     use super::*;
     use crate::contract::Contract;
@@ -215,7 +216,7 @@ mod tests {
 
     fn full(text: &str) -> Option<String> {
         let mut cells = Cells::from_vec(vec![Cell::Missing; COLUMNS.len()]);
-        reader().read_any(text, &mut cells).ok().map(|()| format!("{cells:?}"))
+        reader().read_any(text, &mut cells, &mut UnknownCells::new()).ok().map(|()| format!("{cells:?}"))
     }
 
     #[test]

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use smallvec::{SmallVec, smallvec};
 
 use super::flat::FlatReader;
-use super::{Cell, MessageFault};
+use super::{Cell, MessageFault, UnknownCells};
 use crate::contract::Contract;
 
 /// Cells of one row; a row of the usual width costs no allocation.
@@ -36,14 +37,20 @@ impl RowReader {
         Self { flat, index, names }
     }
 
-    /// Fill `cells` (cleared first) from one JSON object.
-    pub(crate) fn read<'de>(&self, text: &'de str, cells: &mut Cells<'de>) -> Result<(), MessageFault> {
+    /// Fill `cells` and `unknown` (cleared first) from one JSON object.
+    pub(crate) fn read<'de>(
+        &self,
+        text: &'de str,
+        cells: &mut Cells<'de>,
+        unknown: &mut UnknownCells<'de>,
+    ) -> Result<(), MessageFault> {
+        unknown.clear();
         self.clear(cells);
         if self.flat.read(text, cells).is_some() {
             return Ok(());
         }
         self.clear(cells);
-        self.read_any(text, cells)
+        self.read_any(text, cells, unknown)
     }
 
     fn clear(&self, cells: &mut Cells<'_>) {
@@ -52,9 +59,14 @@ impl RowReader {
     }
 
     /// Read whatever JSON there is; what a message means is told here.
-    pub(super) fn read_any<'de>(&self, text: &'de str, cells: &mut Cells<'de>) -> Result<(), MessageFault> {
+    pub(super) fn read_any<'de>(
+        &self,
+        text: &'de str,
+        cells: &mut Cells<'de>,
+        unknown: &mut UnknownCells<'de>,
+    ) -> Result<(), MessageFault> {
         let mut json = serde_json::Deserializer::from_str(text);
-        let row = RowSeed { reader: self, cells };
+        let row = RowSeed { reader: self, cells, unknown };
         match row.deserialize(&mut json).and_then(|()| json.end()) {
             Ok(()) => Ok(()),
             Err(error) if error.is_data() => Err(MessageFault::Object),
@@ -101,8 +113,8 @@ pub(crate) fn lines<'a>(value: &'a [u8], reader: &RowReader) -> Result<Lines<'a>
 /// A message is never split between rows and dead letter, so every line is proven before the first is used, and by the
 /// reader that will read it: a laxer one lets pass what fails later (numbers out of range, lone surrogates).
 fn check_all(rows: &[&str], reader: &RowReader) -> Result<(), MessageFault> {
-    let mut cells = Cells::new();
-    rows.iter().try_for_each(|row| reader.read(row, &mut cells))
+    let (mut cells, mut unknown) = (Cells::new(), UnknownCells::new());
+    rows.iter().try_for_each(|row| reader.read(row, &mut cells, &mut unknown))
 }
 
 fn is_json_space(c: char) -> bool {
@@ -112,6 +124,7 @@ fn is_json_space(c: char) -> bool {
 struct RowSeed<'a, 'de> {
     reader: &'a RowReader,
     cells: &'a mut Cells<'de>,
+    unknown: &'a mut UnknownCells<'de>,
 }
 
 impl<'de> DeserializeSeed<'de> for RowSeed<'_, 'de> {
@@ -141,9 +154,7 @@ impl<'de> Visitor<'de> for RowSeed<'_, 'de> {
                     };
                     expected = column + 1;
                 }
-                None => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+                None => self.unknown.push((key.0, map.next_value::<&'de RawValue>()?.get())),
             }
         }
         Ok(())

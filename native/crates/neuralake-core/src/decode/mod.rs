@@ -6,11 +6,14 @@ mod flat;
 mod ipc;
 mod json;
 pub mod packet;
+mod unknown;
 
 pub(crate) use cell::Cell;
 pub(crate) use column::{ColumnBuilder, judge};
 pub(crate) use ipc::{IpcStream, RowWriter, check_text_bytes, read as read_ipc};
 pub(crate) use json::{Cells, RowReader, lines};
+pub(crate) use unknown::UnknownCells;
+pub use unknown::{UnknownField, UnknownFields};
 
 /// How the rows of a message are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

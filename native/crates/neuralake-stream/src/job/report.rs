@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use neuralake_core::decode::UnknownFields;
 use neuralake_core::position::{Offset, Partition};
 use neuralake_lake::columns::AddedColumn;
 use neuralake_lake::log::Jump;
@@ -99,6 +100,8 @@ pub struct Report {
     pub reasons: BTreeMap<String, u64>,
     /// How often rows in the table broke a rule that only warns.
     pub warnings: BTreeMap<String, u64>,
+    /// Fields of its messages that no column takes.
+    pub unknown_fields: UnknownFields,
     /// Messages waiting for their flush.
     pub buffered_messages: u64,
     /// Rows waiting for their flush.
@@ -172,6 +175,7 @@ impl Report {
             quarantined_rows: 0,
             reasons: BTreeMap::new(),
             warnings: BTreeMap::new(),
+            unknown_fields: UnknownFields::default(),
             buffered_messages: 0,
             buffered_rows: 0,
             buffered_bytes: 0,

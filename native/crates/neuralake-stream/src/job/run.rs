@@ -240,13 +240,13 @@ impl Control<'_> {
             if filled.buffer.is_empty() {
                 continue;
             }
-            let taken = filled.take(self.level)?;
+            let mut taken = filled.take(self.level)?;
             // While the buffer is held its lane delivers nothing: these are the epochs of the last messages in it.
             let mut epochs = self.source.leader_epochs();
             drop(filled);
             epochs.retain(|partition, _| taken.spans.contains_key(partition));
             leader_epochs.extend(epochs);
-            self.note_judged(&taken);
+            self.note_judged(&mut taken);
             flush = Some(match flush {
                 Some(flush) => flush.join(taken)?,
                 None => taken,
@@ -301,7 +301,7 @@ impl Control<'_> {
         Ok(())
     }
 
-    fn note_judged(&self, flush: &Flush) {
+    fn note_judged(&self, flush: &mut Flush) {
         let mut report = self.shared.report();
         report.decoded += flush.messages - flush.dead_letters;
         report.buffered_messages -= flush.messages;
@@ -314,6 +314,7 @@ impl Control<'_> {
         for (rule, count) in &flush.warnings {
             *report.warnings.entry(rule.clone()).or_default() += count;
         }
+        report.unknown_fields.merge(std::mem::take(&mut flush.unknown));
     }
 
     fn note(&self) {
