@@ -31,10 +31,11 @@ bench: wheel  ## Measure, and write docs/benchmarks.md
 faults:  ## Kill workers and services again and again, then ask the law's checker
 	@$(RUN) scripts.test fault
 
-soak: setup  ## Kill hundreds of times, for about an hour, and write docs/soak.md
+soak: setup  ## Kill hundreds of times, and let jobs run long: an hour and more; writes docs/soak.md
 	@$(RUN) scripts.tools
-	@.venv/bin/python -m pytest tests/soak
+	@.venv/bin/python -m pytest tests/soak tests/bench/long
 	@$(RUN) scripts.soak
+	@$(RUN) scripts.benchmarks
 
 mutations: setup  ## Take each law out of the code and see its test go red (in a copy, for about an hour)
 	@$(RUN) scripts.tools
