@@ -18,6 +18,7 @@ _DECLARED: Final[Mapping[ColumnType, str]] = {
     "int64": "dy.Int64(nullable=True{alias})",
     "float64": "dy.Float64(nullable=True{alias})",
     "string": "dy.String(nullable=True{alias})",
+    "binary": "dy.Binary(nullable=True{alias})",
     "date": "dy.Date(nullable=True{alias})",
     "timestamp_us": 'dy.Datetime(nullable=True, time_unit="us", time_zone="UTC"{alias})',
 }
@@ -32,7 +33,8 @@ class UnknownField:
     count
         How often it occurred.
     kinds
-        What its values were: ``null``, ``bool``, ``integer``, ``real``, ``date``, ``time``, ``text``, ``nested``.
+        What its values were: ``null``, ``bool``, ``integer``, ``real``, ``date``, ``time``, ``text``, ``binary``,
+        ``nested``, ``other``.
     examples
         Different values as they stood in messages, three at most, each cut to 60 characters.
     type
@@ -175,6 +177,8 @@ def _why_no_type(kinds: Sequence[str]) -> str:
         return "null and nothing else, which tells no type"
     if "nested" in held:
         return "arrays and objects have no column"
+    if "other" in held:
+        return "no column is of its type"
     return f"{' and '.join(held)} have no column in common"
 
 

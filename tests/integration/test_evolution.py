@@ -206,3 +206,52 @@ def test_fields_that_all_have_their_column_propose_nothing(home: Path) -> None:
         assert not job.proposals()
         assert repr(job.proposals()) == "# every field of the messages has its column"
         lab.stack.stop()
+
+
+def test_columns_of_arrow_messages_are_proposed_too(home: Path) -> None:
+    import pyarrow as pa
+
+    batch = pa.record_batch(
+        {
+            "number": pa.array([1, 2], pa.int64()),
+            "temperature": pa.array([36.5, None], pa.float32()),
+            "day": pa.array([20_000, 20_001], pa.int32()).cast(pa.date32()),
+            "raw": pa.array([[1], [2]]),
+            "label": pa.array(["a", "b"]),
+        }
+    )
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as stream:
+        stream.write_batch(batch)
+
+    def declare_arrow(**columns: dy.Column) -> type[dy.Schema]:
+        body = {"number": dy.Int64(nullable=False), **columns, "__module__": __name__, "__qualname__": "declare_arrow"}
+        return nl.table(topic="arrow.raw", name="from_arrow", encoding="arrow")(type("FromArrow", (dy.Schema,), body))
+
+    with nl.open(profile="embedded", home=home) as lab:
+        create_topic(lab.broker, "arrow.raw", 1)
+        with open_producer(lab.broker, "arrow.raw") as producer:
+            producer.send([sink.getvalue().to_pybytes(), b"no stream"], 0)
+            producer.flush()
+        with lab.ingest(declare_arrow(), policy=AT_ONCE) as job:
+            assert job.wait(60).caught_up
+        assert [(proposal.field, proposal.count, proposal.declaration) for proposal in job.proposals()] == [
+            ("day", 2, "day = dy.Date(nullable=True)"),
+            ("label", 2, "label = dy.String(nullable=True)"),
+            ("raw", 2, ""),
+            ("temperature", 2, "temperature = dy.Float64(nullable=True)"),
+        ]
+        assert job.proposals()[3].examples == ("36.5",)
+        # What is proposed can be declared, and messages without it stay welcome.
+        grown = declare_arrow(temperature=dy.Float64(nullable=True), later=dy.String(nullable=True))
+        with open_producer(lab.broker, "arrow.raw") as producer:
+            producer.send([sink.getvalue().to_pybytes()], 0)
+            producer.flush()
+        with lab.ingest(grown, policy=AT_ONCE) as job:
+            assert job.wait(60).caught_up
+        rows = lab.table(grown).lazy().select("number", "temperature", "later").collect().rows()
+        assert sorted(rows, key=str) == sorted(
+            [(1, None, None), (2, None, None), (1, 36.5, None), (2, None, None)], key=str
+        )
+        assert lab.verify("from_arrow").ok
+        lab.stack.stop()

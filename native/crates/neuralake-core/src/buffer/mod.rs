@@ -34,7 +34,7 @@ use self::spans::Spans;
 use crate::CoreError;
 use crate::contract::{Contract, Plan};
 use crate::decode::{
-    Cells, MessageFault, Refusal, RowEncoding, RowReader, UnknownCells, UnknownFields, lines, read_ipc,
+    Cells, MessageFault, Refusal, RowEncoding, RowReader, UnknownCells, UnknownColumns, UnknownFields, lines, read_ipc,
 };
 use crate::position::{Offset, Partition, Span};
 use crate::signal::SignalTable;
@@ -336,7 +336,13 @@ impl Buffer {
         }
         if self.encoding == RowEncoding::Arrow {
             let bytes = (value.len(), self.max_message_bytes);
-            return self.block.push_stream(rules, (place, first), read_ipc(value)?, bytes);
+            let stream = read_ipc(value)?;
+            let unknown = UnknownColumns::of(&stream, |name| self.reader.knows(name));
+            self.block.push_stream(rules, (place, first), stream, bytes)?;
+            if let Some(unknown) = unknown {
+                unknown.note(&mut self.unknown);
+            }
+            return Ok(());
         }
         let (mut cells, mut unknown) = (Cells::new(), UnknownCells::new());
         for (row, text) in (first..).zip(lines(value, &self.reader)?) {

@@ -53,6 +53,11 @@ impl RowReader {
         self.read_any(text, cells, unknown)
     }
 
+    /// Whether a column has this name.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.index.contains_key(name)
+    }
+
     fn clear(&self, cells: &mut Cells<'_>) {
         cells.clear();
         cells.resize(self.names.len(), Cell::Missing);

@@ -7,6 +7,7 @@ mod ipc;
 mod json;
 pub mod packet;
 mod unknown;
+mod unknown_columns;
 
 pub(crate) use cell::Cell;
 pub(crate) use column::{ColumnBuilder, judge};
@@ -14,6 +15,7 @@ pub(crate) use ipc::{IpcStream, RowWriter, check_text_bytes, read as read_ipc};
 pub(crate) use json::{Cells, RowReader, lines};
 pub(crate) use unknown::UnknownCells;
 pub use unknown::{UnknownField, UnknownFields};
+pub(crate) use unknown_columns::UnknownColumns;
 
 /// How the rows of a message are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

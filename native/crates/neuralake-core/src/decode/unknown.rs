@@ -65,6 +65,16 @@ impl UnknownFields {
         }
     }
 
+    /// Take in what a column of so many rows said; `examples` is asked where some are wanted.
+    pub(super) fn note_column(&mut self, name: &str, rows: u64, kinds: Kinds, examples: impl Fn() -> Vec<String>) {
+        let mut field = UnknownField { count: rows, ..UnknownField::default() };
+        field.gather(kinds);
+        if self.fields.get(name).is_none_or(|own| own.examples.len() < MAX_EXAMPLES) {
+            examples().iter().for_each(|example| field.tell(shown(example)));
+        }
+        self.merge(Self { fields: BTreeMap::from([(name.to_owned(), field)]), others: 0 });
+    }
+
     /// Take in what later rows said.
     pub fn merge(&mut self, later: Self) {
         self.others += later.others;
@@ -124,18 +134,27 @@ impl UnknownField {
 
 /// Kinds of the values of one field, as a set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Kinds(u8);
+pub(super) struct Kinds(u16);
 
 impl Kinds {
-    const NULL: Self = Self(1);
-    const BOOL: Self = Self(1 << 1);
-    const INTEGER: Self = Self(1 << 2);
-    const REAL: Self = Self(1 << 3);
+    pub(super) const NULL: Self = Self(1);
+    pub(super) const BOOL: Self = Self(1 << 1);
+    pub(super) const INTEGER: Self = Self(1 << 2);
+    pub(super) const REAL: Self = Self(1 << 3);
+    /// Text that says a day.
     const DATE: Self = Self(1 << 4);
+    /// Text that says a time.
     const TIME: Self = Self(1 << 5);
-    const TEXT: Self = Self(1 << 6);
-    const NESTED: Self = Self(1 << 7);
-    const NAMES: [(Self, &'static str); 8] = [
+    /// Any other text.
+    pub(super) const TEXT: Self = Self(1 << 6);
+    pub(super) const NESTED: Self = Self(1 << 7);
+    pub(super) const BINARY: Self = Self(1 << 8);
+    /// Days and times that are none of text.
+    pub(super) const DAYS: Self = Self(1 << 9);
+    pub(super) const INSTANT: Self = Self(1 << 10);
+    /// What no column takes.
+    pub(super) const OTHER: Self = Self(1 << 11);
+    const NAMES: [(Self, &'static str); 12] = [
         (Self::NULL, "null"),
         (Self::BOOL, "bool"),
         (Self::INTEGER, "integer"),
@@ -144,9 +163,13 @@ impl Kinds {
         (Self::TIME, "time"),
         (Self::TEXT, "text"),
         (Self::NESTED, "nested"),
+        (Self::BINARY, "binary"),
+        (Self::DAYS, "date"),
+        (Self::INSTANT, "time"),
+        (Self::OTHER, "other"),
     ];
 
-    fn and(self, other: Self) -> Self {
+    pub(super) fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
@@ -164,7 +187,10 @@ impl Kinds {
             () if is_within(Self::INTEGER.and(Self::REAL)) => Some(ColumnType::Float64),
             () if is_within(Self::DATE) => Some(ColumnType::Date),
             () if is_within(Self::TIME) => Some(ColumnType::TimestampUs),
+            () if is_within(Self::DAYS) => Some(ColumnType::Date),
+            () if is_within(Self::INSTANT) => Some(ColumnType::TimestampUs),
             () if is_within(Self::DATE.and(Self::TIME).and(Self::TEXT)) => Some(ColumnType::String),
+            () if is_within(Self::TEXT.and(Self::BINARY)) => Some(ColumnType::Binary),
             () => None,
         }
     }
