@@ -234,12 +234,16 @@ impl Table {
     /// # Errors
     /// `Encode`, or what the store says.
     pub fn stage_blocks(&self, batches: &[RecordBatch]) -> Result<DataFile, LakeError> {
+        let cpu_before = cpu::of_this_thread();
         let columns = batches.first().ok_or_else(|| LakeError::Encode("a file needs at least one batch".to_owned()))?;
         let mut file = self.new_file(columns.schema())?;
         for batch in batches {
             file.write(batch, batch.get_array_memory_size())?;
         }
-        self.stage_file(file)
+        let rows = file.rows();
+        let (bytes, stats) = file.finish()?;
+        let encode_cpu = cpu::of_this_thread().saturating_sub(cpu_before);
+        Ok(DataFile { encode_cpu, ..self.upload(bytes, rows, stats)? })
     }
 
     /// Rows of the snapshot at hand, all of them: for the small tables alone.

@@ -3,13 +3,17 @@
 //! Row groups are cut by bytes, not by rows: a selective reader takes whole ones, and a second of one channel weighs
 //! 320 bytes or 60 kB. Samples are delta-packed; statistics stand on the columns readers prune by, never on samples.
 
+use std::sync::Arc;
+
 use ::parquet::arrow::ArrowWriter;
 use ::parquet::basic::{Compression, Encoding, ZstdLevel};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use ::parquet::schema::types::ColumnPath;
-use arrow::array::{RecordBatch, StructArray};
+use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, StructArray};
+use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, SchemaRef};
+use arrow::error::ArrowError;
 use bytes::Bytes;
 use delta_kernel::KernelError;
 use delta_kernel_default_engine::stats::FileStatsAccumulator;
@@ -51,7 +55,7 @@ impl SignalFile {
         let mut first = 0;
         while first < rows {
             let room = ROW_GROUP_BYTES.saturating_sub(self.group_bytes).div_ceil(row_bytes).max(1);
-            let part = batch.slice(first, room.min(rows - first));
+            let part = narrowed(&batch.slice(first, room.min(rows - first)))?;
             self.writer.write(&part).map_err(refused)?;
             self.statistics.merge(&part).map_err(|e: KernelError| LakeError::Encode(e.to_string()))?;
             self.group_bytes += part.num_rows() * row_bytes;
@@ -91,6 +95,24 @@ impl std::fmt::Debug for SignalFile {
     }
 }
 
+/// A slice whose lists hold its own values and no others. The writer converts the values behind a list as a whole: with
+/// those of all rows behind each slice, a file would take time by the square of its size.
+fn narrowed(slice: &RecordBatch) -> Result<RecordBatch, LakeError> {
+    let columns = slice.columns().iter().zip(slice.schema_ref().fields()).map(|(column, field)| {
+        let (Some(list), DataType::List(element)) = (column.as_list_opt::<i32>(), field.data_type()) else {
+            return Ok(ArrayRef::clone(column));
+        };
+        let (first, last) = (list.value_offsets()[0], list.value_offsets()[list.len()]);
+        let values = list.values().slice(first as usize, (last - first) as usize);
+        let offsets = list.value_offsets().iter().map(|offset| offset - first).collect();
+        let own = ListArray::try_new(Arc::clone(element), OffsetBuffer::new(offsets), values, list.nulls().cloned())?;
+        Ok(Arc::new(own) as ArrayRef)
+    });
+    let columns = columns.collect::<Result<Vec<_>, ArrowError>>();
+    let narrowed = columns.and_then(|columns| RecordBatch::try_new(slice.schema(), columns));
+    narrowed.map_err(|e| LakeError::Encode(e.to_string()))
+}
+
 fn refused(error: ParquetError) -> LakeError {
     LakeError::Encode(error.to_string())
 }
@@ -127,5 +149,31 @@ fn encoding(builder: WriterPropertiesBuilder, name: &str, data_type: &DataType) 
             .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
         DataType::Float32 | DataType::Float64 => builder.set_column_dictionary_enabled(path, false),
         _ => builder,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::Int32Array;
+    use arrow::datatypes::{Field, Int16Type, Schema};
+
+    use super::*;
+
+    #[test]
+    fn a_slice_brings_its_own_values_alone() {
+        let lists = (0..100_i16).map(|row| (row % 7 > 0).then(|| (0..row).map(Some).collect::<Vec<_>>()));
+        let lists = ListArray::from_iter_primitive::<Int16Type, _, _>(lists);
+        let fields =
+            vec![Field::new("row", DataType::Int32, false), Field::new("samples", lists.data_type().clone(), true)];
+        let rows: ArrayRef = Arc::new(Int32Array::from_iter_values(0..100));
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), vec![rows, Arc::new(lists)]).unwrap();
+        for (first, count) in [(0, 100), (40, 3), (48, 2), (99, 1), (7, 1), (100, 0)] {
+            let slice = batch.slice(first, count);
+            let own = narrowed(&slice).unwrap();
+            assert_eq!(own, slice);
+            let lists = slice.column(1).as_list::<i32>();
+            let held: usize = (0..count).map(|row| lists.value(row).len()).sum();
+            assert_eq!(own.column(1).as_list::<i32>().values().len(), held, "{first}, {count}");
+        }
     }
 }
