@@ -19,8 +19,8 @@ use arrow_ipc::reader::{read_dictionary, read_record_batch};
 use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions, write_message};
 use arrow_ipc::{Endianness, Message, MessageHeader, root_as_message};
 
+use super::MessageFault;
 use super::json::MAX_ROWS;
-use super::{MessageFault, Refusal};
 
 /// What stands before the metadata of every message of a stream, and alone at its end.
 const CONTINUATION: [u8; 4] = [0xff; 4];
@@ -157,12 +157,6 @@ fn text_bytes(column: &ArrayRef) -> Result<i64, ArrowError> {
     }
     let lengths = cast(&length(column)?, &DataType::Int64)?;
     Ok(sum(lengths.as_primitive::<Int64Type>()).unwrap_or(0))
-}
-
-impl From<MessageFault> for Refusal {
-    fn from(fault: MessageFault) -> Self {
-        Self { fault, rules: Vec::new() }
-    }
 }
 
 /// Writes rows of one batch, each as a stream of its own, which says what the row said.

@@ -34,6 +34,12 @@ pub(crate) struct Refusal {
     pub(crate) rules: Vec<usize>,
 }
 
+impl From<MessageFault> for Refusal {
+    fn from(fault: MessageFault) -> Self {
+        Self { fault, rules: Vec::new() }
+    }
+}
+
 /// Whole-message faults: such a message is a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessageFault {
