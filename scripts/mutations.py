@@ -201,6 +201,17 @@ def see_all_green(mutations: Sequence[Mutation]) -> None:
             raise StepError(message)
 
 
+def reason(said: str) -> str:
+    """What a red test says first: whoever reads the run sees whether it is red for its law."""
+    lines = said.splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith("E  "):
+            return line[1:].strip()[:160]
+        if " panicked at " in line and number + 1 < len(lines):
+            return lines[number + 1].strip()[:160]
+    return lines[-1][:160] if lines else "no word"
+
+
 def see_red(mutation: Mutation) -> Outcome:
     """Take one law out and run its test."""
     started = time.monotonic()
@@ -209,8 +220,8 @@ def see_red(mutation: Mutation) -> Outcome:
             build([mutation])
         green, said = passes(mutation.test)
     seconds = time.monotonic() - started
-    remark = "its test stayed green" if green else "red" if "no end" not in said else said
-    say(f"   {mutation.name}: {remark}, {seconds:.0f} s")
+    remark = "its test stayed green" if green else f"red: {reason(said)}"
+    say(f"   {mutation.name}, {seconds:.0f} s, {remark}")
     return Outcome(mutation.name, not green, seconds, remark)
 
 

@@ -8,11 +8,11 @@ from deltalake import DeltaTable, write_deltalake
 
 from neuralake_kernel.workbench import Workbench
 
-PAUSE_S = 0.01
+PAUSE_S = 0.1
 
 
 class Rival:
-    """Commits as fast as it can until it is told to stop; a context manager."""
+    """Commits several times a second until it is told to stop; a context manager."""
 
     def __init__(self, lab: Workbench, table: str) -> None:
         self._uri = lab.store.table_uri(table)

@@ -66,18 +66,18 @@ def evolutions(lab: Workbench, table: str) -> list[str]:
     ]
 
 
-def test_a_worker_killed_while_it_adds_a_column_adds_it_once(
-    lab: Workbench, tmp_path: Path, wait_until: Callable[..., None]
-) -> None:
-    table = f"evolved_{lab.settings.profile}"
+def evolve_and_die(
+    lab: Workbench, table: str, deaths: Mapping[str, Death], folder: Path, wait_until: Callable[..., None]
+) -> dict[tuple[int, int], Sent]:
+    """A declaration gains one column after the other, its job dies each time; gives what was sent."""
     messages = Mixture(21)
     with lab.ingest(declare(table), policy=POLICY) as job:
         sent = send(lab.broker, f"{table}.raw", messages.take(100))
         assert job.wait(60).caught_up
     columns: list[str] = []
-    for column, death in DEATHS.items():
+    for column, death in deaths.items():
         columns.append(column)
-        plan = DeathPlan(tmp_path / f"death_{column}", [death])
+        plan = DeathPlan(folder / f"death_{column}", [death])
         with lab.ingest(declare(table, *columns), policy=POLICY, restart=AT_ONCE, faults=plan.path) as job:
             plan.carry_out(job, wait_until)
             first = len(sent)
@@ -87,7 +87,14 @@ def test_a_worker_killed_while_it_adds_a_column_adds_it_once(
         assert evolutions(lab, table) == columns
         held = read(lab, table).select(is_new=pl.col("_offset") >= first, is_null=pl.col(column).is_null())
         assert set(held.unique().iter_rows()) == {(False, True), (True, False)}
-        assert_law(lab, table, sent, tmp_path)
+        assert_law(lab, table, sent, folder)
+    return sent
+
+
+def test_a_worker_killed_while_it_adds_a_column_adds_it_once(
+    lab: Workbench, tmp_path: Path, wait_until: Callable[..., None]
+) -> None:
+    evolve_and_die(lab, f"evolved_{lab.settings.profile}", DEATHS, tmp_path, wait_until)
 
 
 def test_a_worker_at_work_goes_on_until_it_is_fenced(

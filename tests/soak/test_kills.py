@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from neuralake_kernel.workbench import Workbench
-from tests.fault.deaths import RANDOM_MOMENT, Death, mixed_deaths, named_points
+from tests.fault.deaths import NOT_ALWAYS, RANDOM_MOMENT, Death, mixed_deaths, named_points
 from tests.fault.killing import killed
 from tests.fault.proxy import Proxy
 from tests.fault.rival import Rival
 from tests.fault.test_doubt import deaths_in_doubt
+from tests.fault.test_evolution import DEATHS, evolve_and_die
 from tests.fault.test_journal_killed import LIVES, produce_and_die
 from tests.fault.test_live_reads import bits, looked_at, prefix
 from tests.fault.test_naive_loop import run_naive
@@ -46,7 +47,7 @@ def judge(
 @PROFILES
 def test_a_worker(request: pytest.FixtureRequest, profile: str, tmp_path: Path, wait_until: Wait, keep: Keep) -> None:
     lab: Workbench = request.getfixturevalue(profile)
-    points, chance = len(named_points()) - 2, random.Random(70_001)
+    points, chance = len(set(named_points()) - NOT_ALWAYS), random.Random(70_001)
     per_point = KILLS * 7 // 10 // points
     deaths = mixed_deaths(chance, per_point=per_point, at_random=KILLS - per_point * points)
     table = f"soak_worker_{profile}"
@@ -84,6 +85,17 @@ def test_a_worker_whose_topic_grows(local: Workbench, tmp_path: Path, wait_until
     kills = max(KILLS // 20, 2)
     sent = grow_and_die(local, "soak_grown", kills, tmp_path, wait_until)
     judge(local, "soak_grown", sent, tmp_path, keep, ("worker, while partitions are added", "local", kills))
+
+
+@PROFILES
+def test_a_worker_that_adds_columns(
+    request: pytest.FixtureRequest, profile: str, tmp_path: Path, wait_until: Wait, keep: Keep
+) -> None:
+    lab: Workbench = request.getfixturevalue(profile)
+    table, ways = f"soak_evolved_{profile}", list(DEATHS.values())
+    deaths = {f"column_{number}": ways[number % len(ways)] for number in range(max(KILLS // 20, 3))}
+    sent = evolve_and_die(lab, table, deaths, tmp_path, wait_until)
+    judge(lab, table, sent, tmp_path, keep, ("worker, while it adds a column", profile, len(deaths)))
 
 
 @PROFILES

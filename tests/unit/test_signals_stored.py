@@ -154,6 +154,18 @@ def test_its_row_names_the_versions_it_stands_on(added: tuple[Recording, nl.Work
     assert (facts["origin"], facts["licence"], facts["state"]) == ("PhysioNet", "ODC-BY", "complete")
 
 
+def test_a_reader_of_an_older_version_refreshes_first(lab: nl.Workbench, tmp_path: Path) -> None:
+    held = lab.add(EDF)
+    assert held.samples(start=0.0, stop=1.0).to_numpy().size > 0
+    bdf = write_bdf(tmp_path / "later.bdf")
+    with nl.open(home=lab.home) as other:
+        later = other.add(bdf)
+    # The row of `recordings` is newer than the blocks that this workbench holds, and names their version.
+    stored, read = lab.recording(str(later.id)), nl.read(bdf)
+    window = {"start": 0.0, "stop": 2.0, "channels": ["C3"], "units": "counts"}
+    assert equal(stored.samples(**window), read.samples(**window))
+
+
 def test_a_file_that_changes_meanwhile_is_not_published(lab: nl.Workbench, tmp_path: Path) -> None:
     changing = tmp_path / "growing.edf"
     changing.write_bytes(EDF.read_bytes())
