@@ -15,6 +15,16 @@ ROOT = Path(__file__).resolve().parents[2]
 FACTS = ROOT / "build" / "bench.json"
 
 
+#: A figure takes as long as it takes; a test that hangs ends all the same.
+LONGEST_S = 1800
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(LONGEST_S))
+
+
 @pytest.fixture(scope="session")
 def commit() -> str:
     done = subprocess.run(

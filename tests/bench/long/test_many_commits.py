@@ -6,14 +6,11 @@ from pathlib import Path
 from statistics import linear_regression
 from typing import Final
 
-import pytest
-
 from neuralake_kernel.ingest import FlushPolicy, IngestPolicy
 from tests.bench.measurement import Measurement, measured
 from tests.bench.running import PARTITIONS, Sample, Sampler, declare, produced
 from tests.stacks import started
 
-pytestmark = pytest.mark.timeout(1800)
 Keep = Callable[[Measurement], None]
 COMMITS: Final = 10_000
 # Percentiles of a report are over its last 512 commits.

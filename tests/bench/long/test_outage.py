@@ -5,14 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from neuralake_kernel.ingest import FlushPolicy, IngestPolicy
 from tests.bench.measurement import Measurement, measured
 from tests.bench.running import PARTITIONS, Sampler, declare, produced
 from tests.stacks import started
 
-pytestmark = pytest.mark.timeout(1800)
 Keep = Callable[[Measurement], None]
 RATE_HZ: Final = 20_000
 OUTAGE_S: Final = 300.0
