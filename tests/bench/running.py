@@ -47,13 +47,12 @@ def produced(
     spec = {"options": dict(lab.broker.options), "topic": topic, "partitions": PARTITIONS, "stretches": stretches}
     path.write_text(json.dumps(spec))
     command = [sys.executable, "-m", "tests.bench.paced_producer", str(path)]
-    child = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE)
-    try:
-        yield child
-        said, _ = child.communicate(timeout=120)
-    finally:
-        child.kill()
-        child.wait()
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE) as child:
+        try:
+            yield child
+            said, _ = child.communicate(timeout=120)
+        finally:
+            child.kill()
     assert child.returncode == 0
     told: dict[str, Any] = json.loads(said)
     wanted = sum(rate * seconds for rate, seconds in stretches)
