@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from statistics import quantiles
+from statistics import median, quantiles
 from typing import Final
 
 import polars as pl
@@ -65,9 +65,10 @@ def test_live_and_committed_rows_are_fresh(
         assert job.wait(60).caught_up
     assert lab.verify(table).ok
     assert committed is not None
-    sys.stdout.write(f"live: {len(ages)} reads, p50 {sorted(ages)[len(ages) // 2]:.3f} s, p99 {p99(ages):.3f} s\n")
+    sys.stdout.write(f"live: {len(ages)} reads, p50 {median(ages):.3f} s, p99 {p99(ages):.3f} s\n")
     what = f"at {STEADY_HZ:,} messages/s, flush of 1 s"
-    keep(measured(f"age of the newest row in a live read {what}: p99 of {len(ages)}", [p99(ages)], "s", aim="≤ 0.1 s"))
+    keep(measured(f"age of the newest row in a live read {what}: p50", [median(ages)], "s"))
+    keep(measured(f"age of the newest row in a live read {what}: p99", [p99(ages)], "s", aim="≤ 0.1 s"))
     keep(measured(f"arrival to commit {what}: p99", [committed], "s", aim="≤ 1.5 s"))
     assert p99(ages) < MOST_LIVE_S
     assert committed < MOST_COMMITTED_S
