@@ -8,7 +8,8 @@ What fails to open is told apart: never created, no such version, or the store d
 
 import functools
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -111,8 +112,11 @@ class Snapshots:
     def __init__(self, store: TableStore) -> None:
         self.store = store
         self._lock = threading.Lock()
+        #: One of each table opens or probes at a time; what is held can be had meanwhile.
+        self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._renewing: set[str] = set()
         self._probes: dict[str, Any] = {}
-        self._held: OrderedDict[tuple[str, int], Any] = OrderedDict()
+        self._held: OrderedDict[tuple[str, int], DeltaTable] = OrderedDict()
 
     def at(self, name: str, version: int | None = None) -> "DeltaTable":
         """Give the handle of a table at a version; it will never move.
@@ -134,16 +138,16 @@ class Snapshots:
         CatalogError
             As `open_table`.
         """
-        with self._lock:
+        with self._turn(name):
             wanted = self._newest_version(name) if version is None else version
-            key = (name, wanted)
-            held = self._held.get(key)
-            if held is None:
-                held = self._held[key] = open_table(self.store, name, version=wanted)
-            self._held.move_to_end(key)
-            while len(self._held) > _HELD_VERSIONS:
-                self._held.popitem(last=False)
-            return held
+            held = self._find(name, wanted)
+            return held or self._hold(name, open_table(self.store, name, version=wanted))
+
+    def held(self, name: str) -> "DeltaTable | None":
+        """Give the newest handle of a table that is held; the store is not asked."""
+        with self._lock:
+            versions = [version for held, version in self._held if held == name]
+            return self._touch((name, max(versions))) if versions else None
 
     def at_least(self, name: str, version: int) -> "DeltaTable":
         """Give a handle at or above a version; the store is asked only where none is held.
@@ -165,17 +169,46 @@ class Snapshots:
         CatalogError
             As `open_table`; ``version-not-found`` when the store's newest does not reach so far.
         """
-        with self._lock:
-            held = [key for key in self._held if key[0] == name and key[1] >= version]
-            if held:
-                key = max(held)
-                self._held.move_to_end(key)
-                newest: DeltaTable = self._held[key]
-                return newest
+        held = self.held(name)
+        if held is not None and held.version() >= version:
+            return held
         found = self.at(name)
         if found.version() < version:
             raise _no_version(name, found.table_uri, version, newest=found.version())
         return found
+
+    def renew(self, name: str, prepare: "Callable[[DeltaTable], object]") -> None:
+        """Open the newest version of a table beside the caller, who does not wait; one at a time for each table.
+
+        Parameters
+        ----------
+        name
+            Name of the table.
+        prepare
+            Called with the new handle before anybody is given it, for what its readers would have to wait for.
+        """
+        with self._lock:
+            if name in self._renewing:
+                return
+            self._renewing.add(name)
+        threading.Thread(target=self._renew, args=(name, prepare), name=f"neuralake-renew-{name}", daemon=True).start()
+
+    def _renew(self, name: str, prepare: "Callable[[DeltaTable], object]") -> None:
+        from deltalake.exceptions import DeltaError
+
+        try:
+            with self._turn(name):
+                newest = self._newest_version(name)
+                if self._find(name, newest) is None:
+                    opened = open_table(self.store, name, version=newest)
+                    prepare(opened)
+                    self._hold(name, opened)
+        except (CatalogError, DeltaError, OSError):
+            # Nobody asked for this version; whoever does is told why it cannot be had.
+            pass
+        finally:
+            with self._lock:
+                self._renewing.discard(name)
 
     def is_created(self, name: str) -> bool:
         """Whether the table has a first version."""
@@ -189,10 +222,30 @@ class Snapshots:
 
     def forget(self, name: str) -> None:
         """Drop every handle of a table, as after it was removed and made again."""
-        with self._lock:
+        with self._turn(name), self._lock:
             self._probes.pop(name, None)
             for key in [key for key in self._held if key[0] == name]:
                 del self._held[key]
+
+    def _turn(self, name: str) -> threading.Lock:
+        with self._lock:
+            return self._turns[name]
+
+    def _find(self, name: str, version: int) -> "DeltaTable | None":
+        with self._lock:
+            return self._touch((name, version)) if (name, version) in self._held else None
+
+    def _hold(self, name: str, opened: "DeltaTable") -> "DeltaTable":
+        with self._lock:
+            self._held[name, opened.version()] = opened
+            while len(self._held) > _HELD_VERSIONS:
+                self._held.popitem(last=False)
+        return opened
+
+    def _touch(self, key: tuple[str, int]) -> "DeltaTable":
+        """Give a handle, which is the one used last from now on; the lock is held."""
+        self._held.move_to_end(key)
+        return self._held[key]
 
     def _newest_version(self, name: str) -> int:
         from deltalake.exceptions import DeltaError

@@ -1,16 +1,17 @@
 """Live reads: what is committed, and what its writer has not committed yet, each message once.
 
-The writer answers with its rows beyond a version of the table. The reader takes a snapshot at or above that version
-and of the same epoch, and of the writer's rows only those at or beyond the snapshot's positions: the union is by
-position, never by file, so it is an exact prefix of each partition. Without a running writer it is what is committed,
-and after a writer's death a later read may step back to that.
+The writer answers with its rows beyond a version of the table: the one that the reader has at hand, where it still
+keeps them. The reader takes a snapshot at or above that version and of the same epoch, and of the writer's rows only
+those at or beyond the snapshot's positions: the union is by position, never by file, so it is an exact prefix of each
+partition. Without a running writer it is what is committed, and after a writer's death a later read may step back to
+that.
 """
 
 import json
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from itertools import count, takewhile
 from operator import or_
 from pathlib import Path
@@ -93,6 +94,7 @@ class _Answer:
 
     epoch: int
     version: int
+    newest: int
     spans: Mapping[int, tuple[int, int]]
     rows: "pl.DataFrame"
     rejected: "pl.DataFrame"
@@ -124,14 +126,18 @@ def read_live(snapshots: Snapshots, table: str, report_path: Path) -> LiveRead:
     """
     for _ in range(_TRIES):
         report = JobReport.read(report_path, job=table, topic="")
-        answer = _ask(report.live_socket)
+        at_hand = snapshots.held(table)
+        answer = _ask(report.live_socket, None if at_hand is None else at_hand.version())
         if answer is None:
             return _committed(snapshots, report)
         held = snapshots.at_least(table, answer.version)
-        if held.transaction_version(f"{table}/epoch") == answer.epoch:
+        if _epoch(held, table) == answer.epoch:
+            if held.version() < answer.newest:
+                # Opened beside this read: no read waits for the log of a table that commits once a second.
+                snapshots.renew(table, partial(_remember, report))
             return _union(held, answer, _positions(held, report))
         # Another worker has taken the table over since: this one's rows will not be committed.
-        if answer.epoch < (snapshots.at(table).transaction_version(f"{table}/epoch") or 0):
+        if answer.epoch < _epoch(snapshots.at(table), table):
             continue
     raise QueryError(
         f"Cannot read {table} live: its writer changed {_TRIES} times while it was asked.",
@@ -143,8 +149,17 @@ def read_live(snapshots: Snapshots, table: str, report_path: Path) -> LiveRead:
 
 def _committed(snapshots: Snapshots, report: JobReport) -> LiveRead:
     held = snapshots.at(report.job)
-    epoch = held.transaction_version(f"{report.job}/epoch") or 0
-    return LiveRead(held, None, None, held.version(), epoch, _positions(held, report))
+    return LiveRead(held, None, None, held.version(), _epoch(held, report.job), _positions(held, report))
+
+
+def _epoch(held: "DeltaTable", table: str) -> int:
+    return held.transaction_version(f"{table}/epoch") or 0
+
+
+def _remember(report: JobReport, held: "DeltaTable") -> None:
+    """Ask a snapshot what a live read needs of it: it remembers the answers."""
+    _epoch(held, report.job)
+    _positions(held, report)
 
 
 def _positions(held: "DeltaTable", report: JobReport) -> dict[int, int]:
@@ -183,14 +198,15 @@ def _of_columns(rows: "pl.DataFrame", schema: "pl.Schema") -> "pl.DataFrame":
     return rows.select(pl.col(name) if name in own else pl.lit(None).alias(name) for name in schema).cast(schema)
 
 
-def _ask(path: str | None) -> _Answer | None:
-    """Ask a writer; None when nobody answers there."""
+def _ask(path: str | None, has: int | None) -> _Answer | None:
+    """Ask a writer for its rows beyond a version; None when nobody answers there."""
     if path is None:
         return None
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
             channel.settimeout(_ANSWER_WITHIN_S)
             channel.connect(path)
+            channel.sendall(json.dumps(has).encode() + b"\n")
             with channel.makefile("rb") as stream:
                 return _read(stream)
     except (OSError, EOFError, ValueError):
@@ -213,6 +229,7 @@ def _read(stream: BinaryIO) -> _Answer:
     return _Answer(
         epoch=header["epoch"],
         version=header["version"],
+        newest=header["newest"],
         spans={partition: (first, upto) for partition, first, upto in header["spans"]},
         rows=frame(),
         rejected=frame(),

@@ -4,6 +4,8 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from neuralake_kernel.workbench import Workbench
 from tests.fault.deaths import Death
 from tests.fault.killing import killed
@@ -21,8 +23,13 @@ def deaths_in_doubt(chance: random.Random, kills: int) -> list[Death]:
     return [Death(points[number % len(points)], chance.randint(1, 4)) for number in range(kills)]
 
 
+@pytest.fixture
+def proxied(every_store: Workbench) -> Workbench:
+    return every_store
+
+
 def test_a_store_that_loses_answers_and_refuses_what_never_landed(
-    local: Workbench, behind_proxy: Workbench, proxy: Proxy, tmp_path: Path, wait_until: Wait
+    proxied: Workbench, behind_proxy: Workbench, proxy: Proxy, tmp_path: Path, wait_until: Wait
 ) -> None:
     table, chance = "doubt_lies", random.Random(SEED)
     with proxy.lying(chance):
@@ -30,7 +37,7 @@ def test_a_store_that_loses_answers_and_refuses_what_never_landed(
         sent = killed(behind_proxy, table, deaths, seed=SEED, folder=tmp_path, wait_until=wait_until)
     assert min(proxy.lost, proxy.refused) > len(deaths)
     # Not through the proxy: deltalake holds the lock that the proxy's thread needs.
-    assert_law(local, table, sent, tmp_path)
+    assert_law(proxied, table, sent, tmp_path)
 
 
 def test_another_program_in_the_log_costs_races_and_no_row(

@@ -13,7 +13,8 @@ from tests.fault.traffic import assert_law
 
 
 @pytest.mark.parametrize(
-    ("profile", "per_point", "at_random", "seed"), [("embedded", 2, 10, 20_261), ("local", 1, 4, 20_262)]
+    ("profile", "per_point", "at_random", "seed"),
+    [("embedded", 2, 10, 20_261), ("local", 1, 4, 20_262), ("versitygw", 1, 4, 20_265)],
 )
 def test_a_worker_killed_again_and_again_loses_and_doubles_nothing(
     request: pytest.FixtureRequest,

@@ -3,7 +3,7 @@
 import json
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,13 +38,21 @@ def ipc(frame: pl.DataFrame) -> bytes:
 
 @contextmanager
 def writer(
-    home: Path, *, epoch: int, version: int, span: tuple[int, int], rejected: Sequence[Place] = ()
+    home: Path,
+    *,
+    epoch: int,
+    version: int,
+    span: tuple[int, int],
+    newest: int | None = None,
+    rejected: Sequence[Place] = (),
+    asked: list[object] | None = None,
 ) -> Iterator[Path]:
-    """A worker that answers every live read alike; gives the place of its report."""
+    """A worker that answers every live read alike; gives the place of its report, and notes what it was asked."""
     home.mkdir(exist_ok=True)
     bad = {offset for _, offset, _ in rejected}
     rows = main_frame([(0, offset, 0) for offset in range(*span) if offset not in bad])
-    header = json.dumps({"epoch": epoch, "version": version, "spans": [[0, *span]]}) + "\n"
+    newest = version if newest is None else newest
+    header = json.dumps({"epoch": epoch, "version": version, "newest": newest, "spans": [[0, *span]]}) + "\n"
     said = header.encode() + ipc(rows) + ipc(pl.DataFrame(list(rejected), schema=REJECTED, orient="row"))
     report = home / "report.json"
     path = str(home / "live")
@@ -59,6 +67,8 @@ def writer(
                 with channel:
                     if (Path(path).parent / "over").exists():
                         return
+                    with channel.makefile("rb") as question:
+                        (asked if asked is not None else []).append(json.loads(question.readline()))
                     channel.sendall(said)
 
         thread = threading.Thread(target=serve, daemon=True)
@@ -92,6 +102,22 @@ def test_a_held_snapshot_below_the_writers_edge_is_not_enough(lake: LawTable, ho
         read = read_live(snapshots, "packets", report)
     assert offsets(read) == list(range(25)), "10 to 20 are in the version that the reader did not hold"
     assert read.version == held + 1
+
+
+def test_a_snapshot_one_version_behind_will_do_and_the_next_is_opened_beside_the_read(
+    lake: LawTable, home: Path, wait_until: Callable[..., None]
+) -> None:
+    snapshots = Snapshots(lake)
+    held = snapshots.at("packets")
+    lake.commit([(0, offset, 0) for offset in range(10, 20)], positions={0: 20})
+    asked: list[object] = []
+    with writer(home, epoch=1, version=1, newest=2, span=(10, 25), asked=asked) as report:
+        read = read_live(snapshots, "packets", report)
+        assert (read.version, offsets(read)) == (held.version(), list(range(25)))
+        wait_until(lambda: snapshots.held("packets") is not held, what="the newer snapshot")
+        read = read_live(snapshots, "packets", report)
+        assert (read.version, offsets(read)) == (2, list(range(25))), "10 to 20 are in both, and are taken once"
+    assert asked == [1, 2]
 
 
 def test_a_writer_of_another_epoch_is_never_believed(lake: LawTable, home: Path) -> None:

@@ -106,6 +106,8 @@ struct Stream {
     next: i64,
     has_moved: bool,
     has_settled: bool,
+    /// Samples of a channel that its next run is likely to have.
+    room: usize,
     run: Option<Run>,
     behind: Option<Run>,
 }
@@ -190,6 +192,11 @@ impl PacketBuffer {
         let bytes = self.bytes();
         let mut marks = BTreeMap::new();
         for stream in self.streams.values_mut() {
+            if let Some(run) = &stream.run {
+                let samples = usize::try_from(run.end - run.first).unwrap_or(0);
+                // Flushes come a little early or late.
+                stream.room = samples + samples / 8;
+            }
             self.closed.extend(stream.run.take());
             self.closed.extend(stream.behind.take());
             if std::mem::take(&mut stream.has_moved) {
@@ -277,7 +284,7 @@ impl PacketBuffer {
                 self.blocks += packet.shape.channels;
                 self.bytes += packet.shape.channels * RUN_BYTES;
             }
-            Run::grow(&mut stream.run, (&stream.name, None), &packet, message);
+            Run::grow(&mut stream.run, (&stream.name, None, stream.room), &packet, message);
             stream.next = packet.end();
             stream.has_moved = true;
         }
@@ -312,7 +319,17 @@ pub fn home_key(stream: &str) -> String {
 impl Stream {
     fn new(id: [u8; 16], shape: Shape, next: i64) -> Self {
         let name = Arc::from(uuid_text(id));
-        Self { name, shape, partition: None, next, has_moved: false, has_settled: false, run: None, behind: None }
+        Self {
+            name,
+            shape,
+            partition: None,
+            next,
+            has_moved: false,
+            has_settled: false,
+            room: 0,
+            run: None,
+            behind: None,
+        }
     }
 
     /// End the open runs. One behind ends with the other: of what it holds nothing must have come after what the next
@@ -327,7 +344,7 @@ impl Stream {
         if packet.end() > self.next {
             // It holds new samples too: what follows them is another run, so that each run holds what came in order.
             ended.extend(self.close());
-            Run::grow(&mut self.behind, (&self.name, Some(BEHIND)), packet, message);
+            Run::grow(&mut self.behind, (&self.name, Some(BEHIND), 0), packet, message);
             ended.extend(self.behind.take());
             self.next = packet.end();
             self.has_moved = true;
@@ -336,7 +353,7 @@ impl Stream {
         if self.behind.as_ref().is_some_and(|run| run.end != packet.first) {
             ended.extend(self.behind.take());
         }
-        Run::grow(&mut self.behind, (&self.name, Some(BEHIND)), packet, message);
+        Run::grow(&mut self.behind, (&self.name, Some(BEHIND), 0), packet, message);
         ended
     }
 }
@@ -345,7 +362,7 @@ impl Run {
     /// Add a packet to a run that ends where it begins, or begin one with it.
     fn grow(
         run: &mut Option<Self>,
-        (stream, mark): (&Arc<str>, Option<&'static str>),
+        (stream, mark, room): (&Arc<str>, Option<&'static str>, usize),
         packet: &Packet<'_>,
         message: &Message<'_>,
     ) {
@@ -358,7 +375,7 @@ impl Run {
             partition: message.partition.0,
             offsets: (message.offset.0, message.offset.0),
             mark,
-            samples: Gathered::new(packet),
+            samples: Gathered::new(packet, room),
         });
         run.samples.append(packet);
         run.end = packet.end();

@@ -4,6 +4,9 @@ use super::block::{BlockPlace, Blocks};
 use super::sample::{Dtype, Sample};
 use crate::decode::packet::{Layout, Packet};
 
+/// Channels and moments of a packet in time order that are turned at once.
+const TILE: usize = 32;
+
 /// A run under construction.
 #[derive(Debug)]
 pub(crate) enum Gathered {
@@ -13,12 +16,13 @@ pub(crate) enum Gathered {
 }
 
 impl Gathered {
-    pub(crate) fn new(packet: &Packet<'_>) -> Self {
+    /// An empty run of the packet's channels, with room for so many samples of each.
+    pub(crate) fn new(packet: &Packet<'_>, room: usize) -> Self {
         let channels = packet.shape.channels;
         match packet.shape.dtype {
-            Dtype::Int16 => Self::Int16(vec![Vec::new(); channels]),
-            Dtype::Int32 => Self::Int32(vec![Vec::new(); channels]),
-            Dtype::Float32 | Dtype::Float64 => Self::Float32(vec![Vec::new(); channels]),
+            Dtype::Int16 => Self::Int16(roomy(channels, room)),
+            Dtype::Int32 => Self::Int32(roomy(channels, room)),
+            Dtype::Float32 | Dtype::Float64 => Self::Float32(roomy(channels, room)),
         }
     }
 
@@ -46,6 +50,10 @@ impl Gathered {
     }
 }
 
+fn roomy<T>(channels: usize, room: usize) -> Vec<Vec<T>> {
+    (0..channels).map(|_| Vec::with_capacity(room)).collect()
+}
+
 fn cut<'a, T: Sample>(
     channels: &[Vec<T>],
     most: usize,
@@ -62,8 +70,8 @@ fn cut<'a, T: Sample>(
     }
 }
 
-/// Bytes to samples, each channel to its own; a packet of time order is small enough to stay in the cache meanwhile.
-fn append<T: Sample, const N: usize>(channels: &mut [Vec<T>], packet: &Packet<'_>, read: fn([u8; N]) -> T) {
+/// Bytes to samples, each channel to its own.
+fn append<T: Sample, const N: usize>(channels: &mut [Vec<T>], packet: &Packet<'_>, read: impl Fn([u8; N]) -> T + Copy) {
     let (samples, _) = packet.samples.as_chunks::<N>();
     match packet.layout {
         Layout::ChannelMajor => {
@@ -72,9 +80,57 @@ fn append<T: Sample, const N: usize>(channels: &mut [Vec<T>], packet: &Packet<'_
             }
         }
         Layout::TimeMajor => {
-            let count = channels.len();
-            for (number, channel) in channels.iter_mut().enumerate() {
-                channel.extend(samples[number..].iter().step_by(count).map(|bytes| read(*bytes)));
+            // A few moments of all channels stay in the cache while they are turned.
+            for moments in samples.chunks(packet.shape.channels * TILE) {
+                for (number, group) in channels.chunks_mut(TILE).enumerate() {
+                    append_tile(group, number * TILE, moments, packet.shape.channels, read);
+                }
+            }
+        }
+    }
+}
+
+/// Take the samples of a few channels out of a few moments, each of which holds `count`. Read channel by channel, each
+/// sample of a wide packet would cost a cache line of its own.
+fn append_tile<T: Sample, const N: usize>(
+    channels: &mut [Vec<T>],
+    first: usize,
+    moments: &[[u8; N]],
+    count: usize,
+    read: impl Fn([u8; N]) -> T + Copy,
+) {
+    let mut tile = [[T::default(); TILE]; TILE];
+    for (moment, all) in moments.chunks_exact(count).take(TILE).enumerate() {
+        for (row, bytes) in tile.iter_mut().zip(&all[first..]) {
+            row[moment] = read(*bytes);
+        }
+    }
+    for (channel, row) in channels.iter_mut().zip(&tile) {
+        channel.extend_from_slice(&row[..moments.len() / count]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::packet::tests::packet;
+
+    #[test]
+    fn both_orders_of_samples_are_gathered_alike_around_the_size_of_a_tile() {
+        for (channels, moments) in [(1, 1), (1, 97), (31, 33), (32, 32), (33, 31), (70, 45), (64, 96)] {
+            let sample = |channel: usize, moment: usize| (channel * 100 + moment) as i16;
+            let wanted: Vec<Vec<i16>> =
+                (0..channels).map(|channel| (0..moments).map(|moment| sample(channel, moment)).collect()).collect();
+            let in_time: Vec<i16> = (0..moments).flat_map(|m| (0..channels).map(move |c| sample(c, m))).collect();
+            for (layout, samples) in [(0, &in_time), (1, &wanted.concat())] {
+                let bytes = packet(1, 0, channels as u16, samples, layout);
+                let packet = Packet::read(&bytes).unwrap();
+                let mut gathered = Gathered::new(&packet, 50);
+                gathered.append(&packet);
+                gathered.append(&packet);
+                let Gathered::Int16(found) = gathered else { panic!("int16") };
+                let twice: Vec<Vec<i16>> = wanted.iter().map(|samples| samples.repeat(2)).collect();
+                assert_eq!(found, twice, "{channels} channels, {moments} moments, layout {layout}");
             }
         }
     }

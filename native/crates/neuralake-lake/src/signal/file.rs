@@ -5,10 +5,12 @@
 
 use std::sync::Arc;
 
-use ::parquet::arrow::ArrowWriter;
+use ::parquet::arrow::arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
+use ::parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use ::parquet::basic::{Compression, Encoding, ZstdLevel};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
+use ::parquet::file::writer::SerializedFileWriter;
 use ::parquet::schema::types::ColumnPath;
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, StructArray};
 use arrow::buffer::OffsetBuffer;
@@ -18,14 +20,22 @@ use bytes::Bytes;
 use delta_kernel::KernelError;
 use delta_kernel_default_engine::stats::FileStatsAccumulator;
 
+use super::sample_chunk::SampleChunk;
 use crate::LakeError;
 
 /// Raw bytes of a row group: `docs/signal-encodings.md` measures what smaller and larger ones cost.
 const ROW_GROUP_BYTES: usize = 1 << 20;
+const ZSTD_LEVEL: i32 = 1;
 
 /// One file of `signals` under construction.
 pub struct SignalFile {
-    writer: ArrowWriter<Vec<u8>>,
+    writer: SerializedFileWriter<Vec<u8>>,
+    groups: ArrowRowGroupWriterFactory,
+    schema: SchemaRef,
+    /// By column: its own writer, where it holds lists of integer samples.
+    samples: Vec<Option<SampleChunk>>,
+    /// By column: the general writer of the row group that is open.
+    others: Vec<ArrowColumnWriter>,
     statistics: FileStatsAccumulator,
     group_bytes: usize,
     rows: usize,
@@ -37,9 +47,19 @@ impl SignalFile {
     /// # Errors
     /// `Encode` when the columns cannot be stored.
     pub(crate) fn new(schema: SchemaRef, statistics: FileStatsAccumulator) -> Result<Self, LakeError> {
-        let properties = properties(&schema)?;
-        let writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties)).map_err(refused)?;
-        Ok(Self { writer, statistics, group_bytes: 0, rows: 0 })
+        let mut properties = properties(&schema)?;
+        let stored = ArrowSchemaConverter::new().convert(&schema).map_err(refused)?;
+        add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
+        let writer = SerializedFileWriter::new(Vec::new(), stored.root_schema_ptr(), Arc::new(properties));
+        let writer = writer.map_err(refused)?;
+        let groups = ArrowRowGroupWriterFactory::new(&writer, Arc::clone(&schema));
+        // Fields and columns go together: no field has more than one.
+        let samples = schema.fields().iter().zip(writer.schema_descr().columns()).map(|(field, column)| {
+            let chunk = || SampleChunk::new(Arc::clone(column), ZstdLevel::try_new(ZSTD_LEVEL)?);
+            SampleChunk::takes(field.data_type()).then(chunk).transpose()
+        });
+        let samples = samples.collect::<Result<_, _>>().map_err(refused)?;
+        Ok(Self { writer, groups, schema, samples, others: Vec::new(), statistics, group_bytes: 0, rows: 0 })
     }
 
     /// Write blocks that weigh about `bytes`.
@@ -56,12 +76,11 @@ impl SignalFile {
         while first < rows {
             let room = ROW_GROUP_BYTES.saturating_sub(self.group_bytes).div_ceil(row_bytes).max(1);
             let part = narrowed(&batch.slice(first, room.min(rows - first)))?;
-            self.writer.write(&part).map_err(refused)?;
+            self.write_part(&part).map_err(refused)?;
             self.statistics.merge(&part).map_err(|e: KernelError| LakeError::Encode(e.to_string()))?;
             self.group_bytes += part.num_rows() * row_bytes;
             if self.group_bytes >= ROW_GROUP_BYTES {
-                self.writer.flush().map_err(refused)?;
-                self.group_bytes = 0;
+                self.close_group().map_err(refused)?;
             }
             first += part.num_rows();
         }
@@ -69,10 +88,10 @@ impl SignalFile {
         Ok(())
     }
 
-    /// Encoded bytes so far.
+    /// Encoded bytes so far, and those that wait for the end of their group as they are.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.writer.bytes_written() + self.writer.in_progress_size()
+        self.writer.bytes_written() + self.group_bytes
     }
 
     /// Blocks so far.
@@ -82,10 +101,44 @@ impl SignalFile {
     }
 
     /// End the file: its bytes, and what the log is to say of it.
-    pub(crate) fn finish(self) -> Result<(Bytes, StructArray), LakeError> {
+    pub(crate) fn finish(mut self) -> Result<(Bytes, StructArray), LakeError> {
+        self.close_group().map_err(refused)?;
         let statistics = self.statistics.finish().map_err(|e| LakeError::Encode(e.to_string()))?;
         let statistics = statistics.ok_or_else(|| LakeError::Encode("a file without blocks".to_owned()))?;
         Ok((Bytes::from(self.writer.into_inner().map_err(refused)?), statistics))
+    }
+
+    fn write_part(&mut self, part: &RecordBatch) -> Result<(), ParquetError> {
+        if self.group_bytes == 0 {
+            self.others = self.groups.create_column_writers(self.writer.flushed_row_groups().len())?;
+        }
+        let writers = self.samples.iter_mut().zip(&mut self.others);
+        for ((chunk, other), (field, values)) in writers.zip(self.schema.fields().iter().zip(part.columns())) {
+            match chunk {
+                Some(chunk) => chunk.write(values.as_list::<i32>())?,
+                None => {
+                    for leaf in compute_leaves(field, values)? {
+                        other.write(&leaf)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn close_group(&mut self) -> Result<(), ParquetError> {
+        if std::mem::take(&mut self.group_bytes) == 0 {
+            return Ok(());
+        }
+        let mut group = self.writer.next_row_group()?;
+        for (chunk, other) in self.samples.iter_mut().zip(self.others.drain(..)) {
+            match chunk {
+                Some(chunk) => chunk.append_to(&mut group)?,
+                None => other.close()?.append_to_row_group(&mut group)?,
+            }
+        }
+        group.close()?;
+        Ok(())
     }
 }
 
@@ -118,20 +171,26 @@ fn refused(error: ParquetError) -> LakeError {
 }
 
 fn properties(schema: &SchemaRef) -> Result<WriterProperties, LakeError> {
-    let level = ZstdLevel::try_new(1).map_err(refused)?;
+    let level = ZstdLevel::try_new(ZSTD_LEVEL).map_err(refused)?;
     let builder = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(None)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_created_by("neuralake".to_owned());
     Ok(schema
         .fields()
         .iter()
-        .fold(builder, |builder, field| encoding(builder, field.name(), field.data_type()))
+        .fold(builder, |builder, field| encoding(builder, field.name(), field.data_type(), level))
         .build())
 }
 
-fn encoding(builder: WriterPropertiesBuilder, name: &str, data_type: &DataType) -> WriterPropertiesBuilder {
+/// Only lists of floats are compressed here. Lists of integers compress themselves, and of any other column a group has
+/// a few numbers: a compressor would cost them more than it saves.
+fn encoding(
+    builder: WriterPropertiesBuilder,
+    name: &str,
+    data_type: &DataType,
+    level: ZstdLevel,
+) -> WriterPropertiesBuilder {
     let (path, number) = match data_type {
         DataType::List(element) => {
             let path = ColumnPath::from(vec![name.to_owned(), "list".to_owned(), element.name().clone()]);
@@ -141,6 +200,12 @@ fn encoding(builder: WriterPropertiesBuilder, name: &str, data_type: &DataType) 
     };
     let builder = match data_type {
         DataType::List(_) => builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None),
+        _ => builder,
+    };
+    let builder = match data_type {
+        DataType::List(_) if number.is_floating() => {
+            builder.set_column_compression(path.clone(), Compression::ZSTD(level))
+        }
         _ => builder,
     };
     match number {

@@ -1,7 +1,9 @@
 //! Signals on disk: files of blocks, and a recording published whole or not at all.
 
+mod delta;
 mod file;
 mod publication;
+mod sample_chunk;
 
 pub use file::SignalFile;
 pub use publication::{Publication, Row};

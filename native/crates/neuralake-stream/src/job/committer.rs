@@ -16,10 +16,10 @@ use super::ring::Ring;
 use super::spec::JobSpec;
 use crate::StreamError;
 
-/// Where a landed flush has brought its partitions, and how many bytes it freed.
+/// Where a landed flush has brought its partitions, and how many bytes are free by it.
 pub(super) struct Landing {
     pub(super) positions: BTreeMap<Partition, Offset>,
-    pub(super) bytes: usize,
+    pub(super) freed: usize,
 }
 
 pub(super) type Answer = Result<Landing, StreamError>;
@@ -62,7 +62,7 @@ impl<'a> Committer<'a> {
             report.error = Some(trouble);
             !self.shared.is_stopping()
         })?;
-        self.ring.lock().land(self.begun.main.version());
+        let freed = self.ring.lock().land(self.begun.main.version(), flush.bytes);
         let positions: BTreeMap<_, _> = flush.spans.iter().map(|(partition, span)| (*partition, span.to)).collect();
         {
             let mut report = self.shared.report();
@@ -84,7 +84,7 @@ impl<'a> Committer<'a> {
             note_positions(&mut report, &positions);
         }
         self.checkpoint_if_due()?;
-        Ok(Landing { positions, bytes: flush.bytes })
+        Ok(Landing { positions, freed })
     }
 
     fn checkpoint_if_due(&mut self) -> Result<(), StreamError> {

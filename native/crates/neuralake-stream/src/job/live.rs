@@ -1,9 +1,10 @@
 //! Serves live reads to this machine's readers over a private socket.
 //!
-//! One answer a connection: a line of JSON (epoch, version, spans), then two Arrow IPC streams, rows and rejected
-//! places. Whoever may open the socket's folder may read.
+//! One answer a connection. The reader says in a line which version of the table it has, or `null`; the answer is a line
+//! of JSON (epoch, version, newest version, spans), then two Arrow IPC streams, rows and rejected places. Whoever may
+//! open the socket's folder may read.
 
-use std::io::{BufWriter, ErrorKind, Write};
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -20,8 +21,12 @@ use serde::Serialize;
 use super::reader::Basin;
 use super::ring::Ring;
 
+/// A reader that asks nothing for so long is left: others wait behind it.
+const ASKED_WITHIN: Duration = Duration::from_secs(1);
 /// A reader that takes nothing for so long is left.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// No question is longer.
+const QUESTION_BYTES: u64 = 32;
 
 /// What a job shows to live readers.
 pub(super) struct Live<'a> {
@@ -35,7 +40,10 @@ pub(super) struct Live<'a> {
 #[derive(Serialize)]
 struct Header {
     epoch: i64,
+    /// Version that the rows continue.
     version: u64,
+    /// Newest version, for the next read.
+    newest: u64,
     /// Per partition: first offset covered, and the one after the last.
     spans: Vec<(i32, i64, i64)>,
 }
@@ -70,10 +78,14 @@ impl Live<'_> {
     }
 
     fn answer(&self, reader: UnixStream) -> Result<(), ArrowError> {
+        reader.set_read_timeout(Some(ASKED_WITHIN))?;
         reader.set_write_timeout(Some(PATIENCE))?;
-        let tail = self.ring.tail(self.basins).map_err(|e| ArrowError::ExternalError(Box::new(e)))?;
+        let mut question = String::new();
+        BufReader::new(&reader).take(QUESTION_BYTES).read_line(&mut question)?;
+        let has: Option<u64> = serde_json::from_str(&question).map_err(|e| ArrowError::ExternalError(Box::new(e)))?;
+        let tail = self.ring.tail(self.basins, has).map_err(|e| ArrowError::ExternalError(Box::new(e)))?;
         let spans = tail.waiting.spans.iter().map(|(partition, span)| (partition.0, span.from.0, span.to.0)).collect();
-        let header = Header { epoch: self.epoch, version: tail.version, spans };
+        let header = Header { epoch: self.epoch, version: tail.version, newest: tail.newest, spans };
         let mut out = BufWriter::with_capacity(1 << 18, reader);
         let line = serde_json::to_string(&header).map_err(|e| ArrowError::ExternalError(Box::new(e)))?;
         writeln!(out, "{line}")?;

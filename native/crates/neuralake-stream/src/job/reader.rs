@@ -21,7 +21,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Messages taken between two looks at the clock.
 const TURN_MESSAGES: usize = 4096;
 
-/// What the readers of a job share: rows and bytes that wait, bytes under way to the store, and whether to go on.
+/// What the readers of a job share: rows and bytes that wait, bytes under way to the store or kept for live reads, and
+/// whether to go on.
 #[derive(Debug, Default)]
 pub(super) struct Level {
     pub(super) rows: AtomicUsize,

@@ -26,6 +26,8 @@ use crate::source::{self, Lane, Source};
 
 /// Longest pause of the control loop: ages, events of the source and stops are noticed this often.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Landed flushes take at most this share of the budget, for readers one version behind.
+const KEPT_SHARE: usize = 8;
 /// Pause between two reports of what waits.
 const NOTE_EVERY: Duration = Duration::from_millis(50);
 
@@ -81,7 +83,7 @@ fn read(
         report.jumps.extend_from_slice(&begun.places.jumps);
     }
     let level = Level::default();
-    let ring = Ring::new(begun.main.version());
+    let ring = Ring::new(begun.main.version(), spec.flush.budget_bytes / KEPT_SHARE);
     let live = Live {
         epoch: begun.epoch,
         ring: &ring,
@@ -296,7 +298,7 @@ impl Control<'_> {
     fn settle(&mut self, answer: Answer) -> Result<(), StreamError> {
         let landing = answer?;
         self.in_flight -= 1;
-        self.level.under_way_bytes.fetch_sub(landing.bytes, Ordering::SeqCst);
+        self.level.under_way_bytes.fetch_sub(landing.freed, Ordering::SeqCst);
         self.source.note_committed(&landing.positions);
         Ok(())
     }
