@@ -1,4 +1,5 @@
-"""Kafka to Delta on MinIO: our worker beside the Python loop and librdkafka alone, on one topic, turn by turn.
+"""Kafka to Delta on MinIO: our worker beside the Python loop and librdkafka alone, on one topic, turn by turn; and
+beside itself on the same messages in a journal.
 
 Seconds count inside each program, from the first line after its imports to the answer to its last commit, making the
 table included. ``BENCH_MESSAGES`` makes it smaller for a try; figures of a try are not kept.
@@ -22,6 +23,7 @@ import neuralake_kernel as nl
 from neuralake_kernel.contract import compile_contract
 from neuralake_kernel.ingest import FlushPolicy, IngestPolicy, JobSpec
 from neuralake_kernel.source import create_topic, end_offsets, open_producer
+from neuralake_kernel.stack import BrokerSpec
 from scripts.native import PROFILE
 from scripts.places import NATIVE, environment
 from tests.bench.measurement import Measurement, measured
@@ -68,11 +70,12 @@ class Turn:
 
 @dataclass(frozen=True)
 class Turns:
-    """All runs of the three programs."""
+    """All runs of the programs."""
 
     ours: list[Turn]
     peer: list[Turn]
     raw: list[Turn]
+    journal: list[Turn]
     message_bytes: float
 
 
@@ -95,13 +98,17 @@ def lab() -> Iterator[nl.Workbench]:
 
 @pytest.fixture(scope="module")
 def turns(lab: nl.Workbench, tmp_path_factory: pytest.TempPathFactory) -> Turns:
-    """Fill the topic once, then let the three programs take turns on it."""
-    message_bytes = fill(lab)
+    """Fill the topics once, then let the programs take turns on them."""
     folder = tmp_path_factory.mktemp("turns")
+    journal = BrokerSpec.journal(folder / "journal")
+    message_bytes = fill(lab.broker)
+    fill(journal)
     raw_consume = build_raw_consume()
-    done = Turns([], [], [], message_bytes)
+    done = Turns([], [], [], [], message_bytes)
     for number in range(RUNS):
-        done.ours.append(turn([sys.executable, "-m", "tests.bench.native_loop"], ours(lab, number), folder))
+        native_loop = [sys.executable, "-m", "tests.bench.native_loop"]
+        done.ours.append(turn(native_loop, ours(lab, f"ours_{number}", lab.broker), folder))
+        done.journal.append(turn(native_loop, ours(lab, f"journal_{number}", journal), folder))
         done.peer.append(turn([sys.executable, "-m", "tests.bench.reference_loop"], peer(lab, number), folder))
         done.raw.append(turn([raw_consume], raw(lab), folder))
     return done
@@ -115,26 +122,26 @@ def build_raw_consume() -> Path:
     return Path(env["CARGO_TARGET_DIR"]) / "release" / "examples" / "raw_consume"
 
 
-def fill(lab: nl.Workbench) -> float:
-    create_topic(lab.broker, TOPIC, PARTITIONS)
+def fill(broker: BrokerSpec) -> float:
+    create_topic(broker, TOPIC, PARTITIONS)
     size = 0
-    with open_producer(lab.broker, TOPIC) as producer:
+    with open_producer(broker, TOPIC) as producer:
         for partition in range(PARTITIONS):
             made = values(partition, MESSAGES // PARTITIONS)
             size += sum(map(len, made))
             producer.send(made, partition)
         assert producer.flush() == MESSAGES
-    assert sum(end_offsets(lab.broker, TOPIC).values()) == MESSAGES
+    assert sum(end_offsets(broker, TOPIC).values()) == MESSAGES
     return size / MESSAGES
 
 
-def ours(lab: nl.Workbench, number: int) -> dict[str, Any]:
+def ours(lab: nl.Workbench, table: str, broker: BrokerSpec) -> dict[str, Any]:
     spec = JobSpec(
-        table=f"ours_{number}",
+        table=table,
         topic=TOPIC,
         contract=compile_contract(Reading),
         store=lab.store,
-        broker=lab.broker,
+        broker=broker,
         policy=IngestPolicy(flush=FlushPolicy(max_rows=COMMIT_ROWS, max_bytes=2**30, max_age_s=3600)),
     ).to_json()
     return {"job": spec, "messages": MESSAGES}
@@ -182,9 +189,10 @@ def turn(program: list[str | Path], spec: dict[str, Any], folder: Path) -> Turn:
 
 def test_each_message_is_there_once(lab: nl.Workbench, turns: Turns) -> None:
     for number in range(len(turns.ours)):
-        verified = lab.verify(f"ours_{number}")
-        assert verified.ok, verified
-        assert verified.rows == MESSAGES
+        for table in (f"ours_{number}", f"journal_{number}"):
+            verified = lab.verify(table)
+            assert verified.ok, verified
+            assert verified.rows == MESSAGES
         assert len(lab.table(f"peer_{number}").lazy().collect()) == MESSAGES
 
 
@@ -221,8 +229,16 @@ def test_ingest_beside_the_python_loop(turns: Turns, keep: Keep) -> None:
         peer_runs=[one.rate for one in turns.raw],
         aim="≥ 0.55 x",
     )
+    from_journal = measured(
+        f"Journal → Delta on MinIO, {MESSAGES:,} JSON messages of {turns.message_bytes:.0f} B",
+        [one.rate for one in turns.journal],
+        "messages/s",
+        peer="the same from Kafka",
+        peer_runs=[one.rate for one in turns.ours],
+        aim="≥ 1 x",
+    )
     if MESSAGES == FULL_MESSAGES:
-        for figure in (rate, cpu, memory, against_raw):
+        for figure in (rate, cpu, memory, against_raw, from_journal):
             keep(figure)
     assert rate.ratio is not None
     assert rate.ratio >= LEAST_RATE_RATIO
