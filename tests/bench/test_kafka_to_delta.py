@@ -106,7 +106,7 @@ def turns(lab: nl.Workbench, tmp_path_factory: pytest.TempPathFactory) -> Turns:
     raw_consume = build_raw_consume()
     done = Turns([], [], [], [], message_bytes)
     for number in range(RUNS):
-        native_loop = [sys.executable, "-m", "tests.bench.native_loop"]
+        native_loop: list[str | Path] = [sys.executable, "-m", "tests.bench.native_loop"]
         done.ours.append(turn(native_loop, ours(lab, f"ours_{number}", lab.broker), folder))
         done.journal.append(turn(native_loop, ours(lab, f"journal_{number}", journal), folder))
         done.peer.append(turn([sys.executable, "-m", "tests.bench.reference_loop"], peer(lab, number), folder))

@@ -122,6 +122,8 @@ fn runtime(spec: &StoreSpec) -> Result<tokio::runtime::Runtime, LakeError> {
     let gates = Arc::clone(&spec.gates);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        // Each thread that ever held memory keeps some: of a local store every file that is read takes one.
+        .max_blocking_threads(2)
         .thread_name("neuralake-store")
         .on_thread_park(move || gates.cpu.count_this_thread())
         .enable_all()
