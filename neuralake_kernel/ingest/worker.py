@@ -11,16 +11,19 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 from types import FrameType
 
 from neuralake_kernel import _bridge
 from neuralake_kernel.errors import NeuralakeError
+from neuralake_kernel.ingest.memory import give_back
 from neuralake_kernel.ingest.report import JobReport
 from neuralake_kernel.ingest.spec import write_private
 
 EXIT_CODES = {"stopped": 0, "fatal": 70, "fenced": 71, "crashed": 1}
 _REPORT_EVERY_S = 0.2
+_GIVE_BACK_EVERY_S = 10.0
 # sockaddr_un holds 104 bytes on macOS, 108 on Linux; the name of the file is among them.
 _SOCKET_PATH_BYTES = 96
 
@@ -46,8 +49,11 @@ def main(path: Path) -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     metrics = _serve_metrics(metrics_port, job)
-    ending = None
+    ending, gave_back = None, time.monotonic()
     while ending is None:
+        if time.monotonic() - gave_back > _GIVE_BACK_EVERY_S:
+            give_back()
+            gave_back = time.monotonic()
         ending = job.wait(_REPORT_EVERY_S)
         write_private(report_path, json.dumps(json.loads(job.report()) | {"metrics": metrics}))
     error_told = json.loads(job.report())["error"]
