@@ -1,7 +1,7 @@
 """Memory that was freed goes back to the system.
 
-glibc keeps what each thread once held for that thread alone. A checkpoint reads every file of a table's log on whichever
-thread is free, so that after thousands of commits each of them keeps as much as the largest checkpoint took.
+glibc keeps what each thread once held for that thread alone. A checkpoint reads a table's log on whichever thread is
+free, so that after thousands of commits each of them keeps as much as the largest checkpoint took.
 """
 
 import ctypes
