@@ -165,7 +165,7 @@ class Catalog:
         rows = [
             (
                 entry.name,
-                entry.topic or "",
+                ", ".join(entry.topics),
                 count_text(entry.rows) if entry.state == "stored" else entry.summary,
                 "" if entry.quarantine_rows is None else count_text(entry.quarantine_rows),
                 "" if entry.bytes is None else bytes_text(entry.bytes),

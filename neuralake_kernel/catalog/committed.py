@@ -103,7 +103,7 @@ def _lowest(
     catalog: "Catalog", topic: str, incarnation: int, partitions: Collection[int], started: set[str]
 ) -> dict[int, tuple[int, str]]:
     """Lowest position of each partition and its table; 0 where a table has none, empty where no table is on it."""
-    wanted = {name for name, declared in catalog.declarations.items() if declared.topic == topic} | started
+    wanted = {name for name, declared in catalog.declarations.items() if topic in declared.topics} | started
     lowest: dict[int, tuple[int, str]] = {}
     for name in sorted(set(catalog.names()) | wanted):
         table = _opened(catalog, name)

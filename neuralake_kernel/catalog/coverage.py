@@ -1,4 +1,4 @@
-"""What a job has covered of its topic: runs of offsets per source and partition, from the commits alone.
+"""What a job has covered of its topics: runs of offsets per source and partition, from the commits alone.
 
 A run ends where the job went on elsewhere by somebody's choice (a jump, named in that commit's info): what lies
 between two runs of one source was left out and is no loss. A topic that was made anew, or a log that was cut and
@@ -11,11 +11,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from neuralake_kernel.catalog.delta_log import LogHistory
+from neuralake_kernel.position import PartitionName, partition_name
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Coverage", "Jump", "Run", "jumps_of"]
+__all__ = ["Coverage", "Jump", "Part", "Run", "jumps_of", "topics_read"]
 
 _ANOTHER_SOURCE = frozenset({"source-replaced", "position-past-end", "position-truncated"})
 
@@ -53,73 +54,112 @@ class Jump:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Offsets [first, stop) of one partition; the source is empty for whatever came before the first change of it."""
+    """Offsets [first, stop) of one partition.
 
+    The source is the bare name of the topic for whatever came before the first change of it.
+    """
+
+    topic: str
     source: str
     partition: int
     first: int
     stop: int
 
 
+#: A topic and the number of one of its partitions.
+Part = tuple[str, int]
+
+
 @dataclass
 class Coverage:
     """Runs of one job, closed ones and those that still grow."""
 
-    source: str = ""
     closed: list[Run] = field(default_factory=list)
-    now: dict[int, int] = field(default_factory=dict)
-    _first: dict[int, int] = field(default_factory=dict)
+    now: dict[Part, int] = field(default_factory=dict)
+    _first: dict[Part, int] = field(default_factory=dict)
+    _sources: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def topics(self) -> list[str]:
+        """Topics with a position."""
+        return sorted({topic for topic, _ in self.now})
 
     @property
     def runs(self) -> list[Run]:
         """All runs, oldest first."""
-        return [*self.closed, *(Run(self.source, key, self._first[key], value) for key, value in self.now.items())]
+        return [*self.closed, *(self._run(part) for part in self.now)]
 
     @property
-    def first(self) -> dict[int, int]:
-        """Where each partition began in the present source."""
-        began: dict[int, int] = {}
+    def first(self) -> dict[Part, int]:
+        """Where each partition began in the present source of its topic."""
+        began: dict[Part, int] = {}
         for run in self.runs:
-            if run.source == self.source and run.partition in self.now:
-                began.setdefault(run.partition, run.first)
+            if run.source == self._source(run.topic) and (run.topic, run.partition) in self.now:
+                began.setdefault((run.topic, run.partition), run.first)
         return began
 
-    def advance(self, partition: int, position: int) -> None:
+    def name(self, part: Part) -> PartitionName:
+        """Name a partition: by its number, and by its topic where there are several."""
+        return partition_name(*part, self.topics)
+
+    def named(self, places: Mapping[Part, int]) -> dict[str, int]:
+        """Give places by the names of their partitions, in order."""
+        return {str(self.name(part)): place for part, place in sorted(places.items())}
+
+    def advance(self, part: Part, position: int) -> None:
         """Take a recorded position."""
-        self._first.setdefault(partition, position)
-        self.now[partition] = position
+        self._first.setdefault(part, position)
+        self.now[part] = position
 
     def jump(self, jumps: Iterable[Jump]) -> None:
         """Take the jumps of one commit: runs end, and go on where it says."""
         for jump in jumps:
-            if jump.cause in _ANOTHER_SOURCE and jump.source != self.source:
-                self._close(self.now)
-                self._first = dict(self.now)
-                self.source = jump.source
-            elif jump.partition in self.now:
-                self._close([jump.partition])
-            self._first[jump.partition] = self.now[jump.partition] = jump.stop
+            part = (jump.topic, jump.partition)
+            if jump.cause in _ANOTHER_SOURCE and jump.source != self._source(jump.topic):
+                of_topic = [one for one in self.now if one[0] == jump.topic]
+                self._close(of_topic)
+                self._first |= {one: self.now[one] for one in of_topic}
+                self._sources[jump.topic] = jump.source
+            elif part in self.now:
+                self._close([part])
+            self._first[part] = self.now[part] = jump.stop
 
-    def reach(self, partition: int, offset: int) -> None:
+    def reach(self, part: Part, offset: int) -> None:
         """Take an offset as held, where the commits that would say so are gone."""
-        if partition in self._first:
-            self._first[partition] = min(self._first[partition], offset)
+        if part in self._first:
+            self._first[part] = min(self._first[part], offset)
+
+    def topic_of(self, column: str) -> "pl.Expr":
+        """Name the topic of the source that a row names; empty where the table has no position in it."""
+        import polars as pl
+
+        topics = self.topics
+        if len(topics) == 1:
+            return pl.lit(topics[0])
+        named = [pl.when(pl.col(column).str.starts_with(f"{topic}@")).then(pl.lit(topic)) for topic in topics]
+        return pl.coalesce(*named, pl.lit(""))
 
     def source_of(self, column: str) -> "pl.Expr":
         """Name the run's source for the source that a row names."""
         import polars as pl
 
-        named = sorted({run.source for run in self.runs} - {""})
-        return pl.when(pl.col(column).is_in(named)).then(pl.col(column)).otherwise(pl.lit(""))
+        named = sorted({run.source for run in self.runs if run.source != run.topic})
+        return pl.when(pl.col(column).is_in(named)).then(pl.col(column)).otherwise(self.topic_of(column))
 
     def frame(self) -> "pl.DataFrame":
-        """Give ``run``, ``partition``, ``first``, ``position``: the whole reach of each source and partition."""
+        """Give ``topic``, ``run``, ``partition``, ``first``, ``position``: the reach of each source and partition."""
         import polars as pl
 
-        schema = {"run": pl.String, "partition": pl.Int64, "first": pl.Int64, "position": pl.Int64}
-        rows = [(run.source, run.partition, run.first, run.stop) for run in self.runs]
+        schema = {
+            "topic": pl.String,
+            "run": pl.String,
+            "partition": pl.Int64,
+            "first": pl.Int64,
+            "position": pl.Int64,
+        }
+        rows = [(run.topic, run.source, run.partition, run.first, run.stop) for run in self.runs]
         reach = pl.DataFrame(rows, schema=schema, orient="row")
-        return reach.group_by("run", "partition", maintain_order=True).agg(
+        return reach.group_by("topic", "run", "partition", maintain_order=True).agg(
             pl.col("first").min(), pl.col("position").max()
         )
 
@@ -137,12 +177,15 @@ class Coverage:
         ]
         return pl.any_horizontal(gaps) if gaps else pl.lit(value=False)
 
-    def _close(self, partitions: Iterable[int]) -> None:
-        self.closed += [
-            Run(self.source, key, self._first[key], self.now[key])
-            for key in partitions
-            if self._first[key] < self.now[key]
-        ]
+    def _source(self, topic: str) -> str:
+        return self._sources.get(topic, topic)
+
+    def _run(self, part: Part) -> Run:
+        topic, partition = part
+        return Run(topic, self._source(topic), partition, self._first[part], self.now[part])
+
+    def _close(self, parts: Iterable[Part]) -> None:
+        self.closed += [self._run(part) for part in parts if self._first[part] < self.now[part]]
 
 
 def jumps_of(history: LogHistory) -> dict[int, list[Jump]]:
@@ -152,6 +195,12 @@ def jumps_of(history: LogHistory) -> dict[int, list[Jump]]:
         for commit in history.commits
         if (told := _own(commit.info).get("jumps"))
     }
+
+
+def topics_read(history: LogHistory) -> tuple[str, ...]:
+    """Read which topics the last start said it reads; empty where no commit tells."""
+    told = [topics for commit in history.commits if (topics := _own(commit.info).get("topics"))]
+    return tuple(told[-1]) if told else ()
 
 
 def _own(info: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -31,6 +31,8 @@ __all__ = [
 #: A table's quarantine is stored beside it, under its name and this suffix.
 QUARANTINE_SUFFIX: Final = "__quarantine"
 
+#: Each topic of a job has a client and a reading thread of its own.
+_MAX_TOPICS: Final = 64
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _WORD_STARTS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -44,11 +46,16 @@ class TableDeclaration:
     """What one decorated class says about its table."""
 
     name: str
-    topic: str
+    topics: tuple[str, ...]
     description: str
     schema: type = field(repr=False)
     contract: Contract = field(repr=False)
     encoding: Encoding = "json"
+
+    @property
+    def topic(self) -> str:
+        """The first of its topics: where it is written to unless another is named."""
+        return self.topics[0]
 
     @property
     def quarantine(self) -> str:
@@ -116,9 +123,10 @@ class Registry:
 DECLARATIONS: Final = Registry()
 
 
-def table(
+def table(  # noqa: PLR0913 - each is a choice of the person who declares
     *,
-    topic: str,
+    topic: str | None = None,
+    topics: Sequence[str] | None = None,
     description: str = "",
     name: str | None = None,
     encoding: RowEncoding = "json",
@@ -131,6 +139,9 @@ def table(
     ----------
     topic
         Where its messages come from; a Kafka topic name.
+    topics
+        The same where there are several. They share contract and encoding; the first is the one that is written to
+        unless another is named.
     description
         One line for the catalog.
     name
@@ -150,7 +161,8 @@ def table(
     Raises
     ------
     UsageError
-        ``not-a-schema``, ``table-name``, ``topic-name``, ``encoding-unknown`` or ``encoding-not-yet``.
+        ``not-a-schema``, ``table-name``, ``topic-name``, ``topics-invalid``, ``encoding-unknown`` or
+        ``encoding-not-yet``.
     ContractError
         The schema says something the contract cannot carry.
     CatalogError
@@ -165,14 +177,14 @@ def table(
     >>> OpenbciRaw.column_names()
     ['packet']
     """
-    _require_topic(topic)
+    wanted = _required_topics(topic, topics)
     check_row_encoding(encoding)
 
     def declare(schema: type[_SchemaT]) -> type[_SchemaT]:
         _require_schema(schema)
         declaration = TableDeclaration(
             name=_table_name(schema.__name__, name),
-            topic=topic,
+            topics=wanted,
             description=description,
             schema=schema,
             contract=compile_contract(schema, warn=warn),
@@ -238,7 +250,7 @@ def signals(
             )
         declaration = TableDeclaration(
             name=chosen,
-            topic=topic,
+            topics=(topic,),
             description=description,
             schema=schema,
             contract=Contract(columns=()),
@@ -263,7 +275,7 @@ def declaration_of(schema: type, registry: Registry | None = None) -> TableDecla
     Returns
     -------
     TableDeclaration
-        Name, topic, description and contract.
+        Name, topics, description and contract.
 
     Raises
     ------
@@ -280,6 +292,22 @@ def declaration_of(schema: type, registry: Registry | None = None) -> TableDecla
             context={"schema": shown},
         )
     return found
+
+
+def _required_topics(topic: str | None, topics: Sequence[str] | None) -> tuple[str, ...]:
+    wanted = () if topics is None or isinstance(topics, str) else tuple(topics)
+    if topic is not None and topics is None:
+        wanted = (topic,)
+    is_told_once = (topic is None) != (topics is None)
+    if not is_told_once or not 0 < len(wanted) <= _MAX_TOPICS or len(set(wanted)) < len(wanted):
+        raise UsageError(
+            f"Cannot declare a table on topic={topic!r}, topics={topics!r}.",
+            code="topics-invalid",
+            hint=f"pass topic=…, or topics=[…] with 1 to {_MAX_TOPICS} names, each once.",
+        )
+    for one in wanted:
+        _require_topic(one)
+    return wanted
 
 
 def _require_topic(topic: str) -> None:

@@ -67,7 +67,7 @@ class CatalogEntry:
     name: str
     state: EntryState
     uri: str
-    topic: str | None = None
+    topics: tuple[str, ...] = ()
     description: str = ""
     contract_id: str | None = None
     columns: tuple[ColumnEntry, ...] = ()
@@ -89,7 +89,7 @@ class CatalogEntry:
             "name": self.name,
             "state": self.state,
             "writer": self.writer,
-            "topic": self.topic,
+            "topics": list(self.topics),
             "description": self.description,
             "contract_id": self.contract_id,
             "uri": self.uri,
@@ -131,8 +131,8 @@ class CatalogEntry:
         """Stable while declaration and rows stay: what depends on timing is left to ``str``."""
         head = f"{self.name}: {self.summary}"
         lines = [head if not self.description else f"{head}\n{self.description}"]
-        if self.topic is not None:
-            lines.append(f"topic {self.topic}")
+        if self.topics:
+            lines.append(f"{_topic_word(self)} {', '.join(self.topics)}")
         rows = [(column.name, _type_text(column), column.bounds, column.description or "") for column in self.columns]
         widths = [max((len(row[at]) for row in rows), default=0) for at in range(3)]
         lines += [
@@ -147,13 +147,22 @@ class CatalogEntry:
         return f"{shown}\n{self.storage}\n{self.uri}" if self.state == "stored" else shown
 
     def _repr_html_(self) -> str:
-        facts = [("state", self.summary), ("topic", self.topic), ("storage", self.storage), ("uri", self.uri)]
+        facts = [
+            ("state", self.summary),
+            (_topic_word(self), ", ".join(self.topics)),
+            ("storage", self.storage),
+            ("uri", self.uri),
+        ]
         columns = [
             (column.name, _type_text(column), column.bounds, column.description or "") for column in self.columns
         ]
         body = html.facts([(name, value) for name, value in facts if value])
         body += html.grid(("column", "type", "bounds", ""), columns)
         return html.card(self.name, self.description, body)
+
+
+def _topic_word(entry: CatalogEntry) -> str:
+    return "topic" if len(entry.topics) == 1 else "topics"
 
 
 def read_entry(snapshots: Snapshots, name: str, declaration: TableDeclaration | None) -> CatalogEntry:
@@ -176,7 +185,7 @@ def read_entry(snapshots: Snapshots, name: str, declaration: TableDeclaration | 
     said: dict[str, Any] = {
         "uri": snapshots.store.table_uri(name),
         "columns": () if declaration is None else _declared_columns(declaration),
-        "topic": None if declaration is None else declaration.topic,
+        "topics": () if declaration is None else declaration.topics,
         "description": TABLE_TEXTS.get(name, "") if declaration is None else declaration.description,
         "contract_id": None if declaration is None else declaration.contract.id,
     }

@@ -16,6 +16,8 @@ class FindingList:
     """Counts every breach and keeps the first few of each kind."""
 
     def __init__(self) -> None:
+        #: Whether a place is told with its source: in a table of several topics partitions share their numbers.
+        self.tells_source = False
         self.counts: Counter[FindingKind] = Counter()
         self._kept: list[Finding] = []
 
@@ -35,6 +37,8 @@ class FindingList:
         if not places.height:
             return
         self.counts[kind] += places.height
+        if self.tells_source:
+            text += next((f" of {{{name}}}" for name in ("source", "topic") if name in places.columns), "")
         for place in places.head(FINDINGS_KEPT).iter_rows(named=True):
             finding = Finding(
                 kind,
@@ -64,7 +68,7 @@ class FindingList:
         )
         self.add_places(
             "no-position",
-            messages.filter(~has_position & ~nameless).unique("partition").sort("partition"),
+            messages.filter(~has_position & ~nameless).unique(["run", "partition"]).sort("run", "partition"),
             "partition {partition} has no position",
         )
 
@@ -95,7 +99,7 @@ class FindingList:
         placed = held.with_columns(run=covered.source_of("source"))
         for run in covered.runs:
             span = pl.DataFrame({"offset": pl.int_range(run.first, run.stop, eager=True)}).with_columns(
-                partition=pl.lit(run.partition, dtype=pl.Int64), run=pl.lit(run.source)
+                partition=pl.lit(run.partition, dtype=pl.Int64), run=pl.lit(run.source), source=pl.lit(run.source)
             )
             self.add_places(
                 "missing-message",
@@ -185,13 +189,14 @@ def judge_sent(held: "pl.DataFrame", sent: "pl.DataFrame", found: FindingList) -
     held
         ``source``, ``partition``, ``offset``, ``held_rows`` of `judge_messages`.
     sent
-        ``partition``, ``offset``, ``sent_rows`` (null: unknown) that must be held by now; ``source`` where it is told.
+        ``partition``, ``offset``, ``sent_rows`` (null: unknown) that must be held by now; ``topic`` and ``source``
+        where they are told, and then ``held`` has them too.
     found
         Where breaches go.
     """
     import polars as pl
 
-    key = [name for name in ("source", "partition", "offset") if name in sent.columns]
+    key = [name for name in ("topic", "source", "partition", "offset") if name in sent.columns]
     place = "partition {partition} offset {offset}"
     missing = sent.join(held, on=key, how="anti").sort(key)
     found.add_places("missing-message", missing, place)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from neuralake_kernel.catalog.coverage import Coverage, jumps_of
+from neuralake_kernel.catalog.coverage import Coverage, Part, jumps_of, topics_read
 from neuralake_kernel.catalog.declaration import QUARANTINE_SUFFIX
 from neuralake_kernel.catalog.delta_log import LogHistory, read_history
 from neuralake_kernel.catalog.expectation import PACKET_COLUMNS, load_expected
@@ -89,6 +89,7 @@ def verify_table(
     covered, epoch = Coverage(), None
     if history is not None:
         covered, epoch = _read_positions(main, table, history, found)
+        found.tells_source = len(covered.topics) > 1
     quarantine = None if foreign else _open_quarantine(store, table, found)
     recorded = None if quarantine is None else quarantine.transaction_version(str(main.metadata().id))
     if history is not None:
@@ -99,8 +100,8 @@ def verify_table(
         table=table,
         version=main.version(),
         quarantine_version=recorded,
-        positions={str(key): value for key, value in sorted(covered.now.items())},
-        first_positions={str(key): value for key, value in sorted(covered.first.items())},
+        positions=covered.named(covered.now),
+        first_positions=covered.named(covered.first),
         epoch=epoch,
         jumps=() if history is None else tuple(jump for told in jumps_of(history).values() for jump in told),
         counts=found.counts,
@@ -146,7 +147,8 @@ def _judge_rows(told: _Told, found: FindingList, *, dense: bool) -> dict[str, An
         _reach_oldest_held(covered, rows)
     cut = rows if is_foreign else _cut(rows, told, found)
     held = judge_messages(cut, found)
-    sent = None if told.expect is None else load_expected(told.expect, covered.first).drop(PACKET_COLUMNS, strict=False)
+    unasked = (*PACKET_COLUMNS, "topic") if is_foreign else PACKET_COLUMNS
+    sent = None if told.expect is None else load_expected(told.expect, covered.first).drop(unasked, strict=False)
     pending = left_out = 0
     if sent is not None:
         # Without row numbers a message that says nothing else is one row.
@@ -154,7 +156,7 @@ def _judge_rows(told: _Told, found: FindingList, *, dense: bool) -> dict[str, An
         if not is_foreign:
             due, pending = _due(sent, covered)
             left_out = sent.height - due.height - pending
-        judge_sent(held, due, found)
+        judge_sent(held.with_columns(topic=covered.topic_of("source")), due, found)
     absent = 0 if is_foreign else _absent_offsets(held, covered)
     if dense and sent is None:
         found.count_missing(held, covered, absent)
@@ -165,7 +167,7 @@ def _judge_rows(told: _Told, found: FindingList, *, dense: bool) -> dict[str, An
         "pending": pending,
         "left_out": left_out,
         "absent_offsets": absent,
-        "notes": _notes(rows, told.history),
+        "notes": _notes(rows, told),
     }
 
 
@@ -186,7 +188,7 @@ def _judge_packets(told: _Told, store: TableStore, found: FindingList) -> dict[s
     if sent is not None:
         due, pending = _due(sent, covered)
         left_out = sent.height - due.height - pending
-        judge_packets_sent(blocks, letters, due, found)
+        judge_packets_sent(blocks, letters, due, covered, found)
     return {
         "messages": spanned_offsets(blocks, letters),
         "rows": blocks.height,
@@ -197,7 +199,7 @@ def _judge_packets(told: _Told, store: TableStore, found: FindingList) -> dict[s
         "left_out": left_out,
         "absent_offsets": 0,
         "samples": samples,
-        "notes": _notes(blocks.lazy(), told.history),
+        "notes": _notes(blocks.lazy(), told),
     }
 
 
@@ -230,7 +232,7 @@ def _read_positions(
     main: "DeltaTable", job: str, history: LogHistory, found: FindingList
 ) -> tuple[Coverage, int | None]:
     """Runs and epoch; a position moves back by a jump alone, an epoch never."""
-    covered, app_ids, jumps = Coverage(), dict[int, str](), jumps_of(history)
+    covered, app_ids, jumps = Coverage(), dict[Part, str](), jumps_of(history)
     epoch: int | None = None
     for version, app_id, value in history.transactions():
         covered.jump(jumps.pop(version, ()))
@@ -240,20 +242,20 @@ def _read_positions(
             epoch = value
             continue
         owner, _, rest = app_id.partition("/")
-        partition = rest.rpartition("/")[2]
-        if owner != job or "/" not in rest or not partition.isdecimal():
+        topic, _, partition = rest.rpartition("/")
+        if owner != job or not topic or not partition.isdecimal():
             continue
-        key = int(partition)
-        if value < covered.now.get(key, value):
-            text = f"version {version}: partition {key} went from {covered.now[key]} to {value}"
-            found.add("position-moved-back", text, partition=key)
-        covered.advance(key, value)
-        app_ids[key] = app_id
+        part = (topic, int(partition))
+        if value < covered.now.get(part, value):
+            text = f"version {version}: partition {covered.name(part)} went from {covered.now[part]} to {value}"
+            found.add("position-moved-back", text, partition=part[1])
+        covered.advance(part, value)
+        app_ids[part] = app_id
     # The engine's own answer is asked too: a position that only our reading of the log sees is none.
-    for key, app_id in app_ids.items():
-        if main.transaction_version(app_id) != covered.now[key]:
-            text = f"{app_id}: the snapshot does not know position {covered.now[key]}"
-            found.add("no-position", text, partition=key)
+    for part, app_id in app_ids.items():
+        if main.transaction_version(app_id) != covered.now[part]:
+            text = f"{app_id}: the snapshot does not know position {covered.now[part]}"
+            found.add("no-position", text, partition=part[1])
     return covered, epoch
 
 
@@ -261,9 +263,10 @@ def _reach_oldest_held(covered: Coverage, rows: "pl.LazyFrame") -> None:
     """Where the first commits are gone, a partition begins no later than with what it holds."""
     import polars as pl
 
-    oldest = rows.group_by("partition").agg(pl.col("offset").min()).collect()
-    for partition, offset in oldest.iter_rows():
-        covered.reach(partition, offset)
+    topic = covered.topic_of("source").alias("topic")
+    oldest = rows.group_by(topic, "partition").agg(pl.col("offset").min()).collect()
+    for topic, partition, offset in oldest.iter_rows():
+        covered.reach((topic, partition), offset)
 
 
 def _open_quarantine(store: TableStore, table: str, found: FindingList) -> "DeltaTable | None":
@@ -346,14 +349,15 @@ def _due(sent: "pl.DataFrame", covered: Coverage) -> tuple["pl.DataFrame", int]:
     """Give what was sent inside the runs, and how much lies at or after every position."""
     import polars as pl
 
-    reach, key = covered.frame(), ["run", "partition"]
+    reach = covered.frame()
     if "source" in sent.columns:
-        placed = sent.with_columns(run=covered.source_of("source")).join(reach, on=key, how="left")
+        placed = sent.with_columns(run=covered.source_of("source"))
+        placed = placed.join(reach.drop("topic"), on=["run", "partition"], how="left")
     else:
-        placed = sent.join(reach, on="partition", how="left")
+        placed = sent.join(reach, on=[name for name in ("topic", "partition") if name in sent.columns], how="left")
     is_pending = (pl.col("offset") >= pl.col("position")) | pl.col("position").is_null()
     is_due = pl.col("offset").is_between(pl.col("first"), pl.col("position"), closed="left") & ~covered.is_left_out()
-    message = [name for name in ("source", "partition", "offset") if name in sent.columns]
+    message = [name for name in ("topic", "source", "partition", "offset") if name in sent.columns]
     judged = placed.group_by(message, maintain_order=True).agg(
         pl.col([name for name in sent.columns if name not in message]).first(),
         is_due=is_due.any(),
@@ -381,12 +385,15 @@ def _row_counts(rows: "pl.LazyFrame") -> dict[str, int]:
     return {name: int(value) for name, value in counted.row(0, named=True).items()}
 
 
-def _notes(rows: "pl.LazyFrame", history: LogHistory | None) -> tuple[str, ...]:
+def _notes(rows: "pl.LazyFrame", told: _Told) -> tuple[str, ...]:
     import polars as pl
 
     notes = []
-    if history is not None and not history.is_complete:
-        notes.append("the oldest commits are cleaned; first positions are the oldest still known")
+    if told.history is not None:
+        if not told.history.is_complete:
+            notes.append("the oldest commits are cleaned; first positions are the oldest still known")
+        read = topics_read(told.history) or told.covered.topics
+        notes += [f"topic {topic} is no longer read" for topic in told.covered.topics if topic not in read]
     sources = rows.select(pl.col("source").unique()).collect().to_series().drop_nulls().sort()
     if len(sources) > 1:
         notes.append(f"rows of {len(sources)} sources: {', '.join(sources)}")

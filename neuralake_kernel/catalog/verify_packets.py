@@ -94,7 +94,7 @@ def judge_blocks(
 
 
 def judge_packets_sent(
-    blocks: "pl.DataFrame", letters: "pl.DataFrame | None", sent: "pl.DataFrame", found: FindingList
+    blocks: "pl.DataFrame", letters: "pl.DataFrame | None", sent: "pl.DataFrame", covered: Coverage, found: FindingList
 ) -> None:
     """Compare what was sent with what is held: each message somewhere, each sample index as often.
 
@@ -106,14 +106,17 @@ def judge_packets_sent(
         ``source``, ``partition``, ``offset`` of whole messages in quarantine.
     sent
         What must be held by now; samples are compared where lines tell of them (`PACKET_COLUMNS`).
+    covered
+        The offsets that the job has covered.
     found
         Where breaches go.
     """
     import polars as pl
 
-    key = [name for name in ("source", "partition", "offset") if name in sent.columns]
-    kept = sent if letters is None else sent.join(letters, on=key, how="anti")
-    spans = _merged(blocks)
+    key = [name for name in ("topic", "source", "partition", "offset") if name in sent.columns]
+    topic = covered.topic_of("source")
+    kept = sent if letters is None else sent.join(letters.with_columns(topic=topic), on=key, how="anti")
+    spans = _merged(blocks).with_columns(topic=topic)
     by = key[:-1]
     reached = kept.sort("offset").join_asof(spans.sort("offset"), on="offset", by=by, check_sortedness=False)
     lost = reached.filter(pl.col("offset_last").is_null() | (pl.col("offset") > pl.col("offset_last")))

@@ -29,6 +29,7 @@ def add_verbs(verbs: Verbs) -> None:
     verb.add_argument(
         "--acks", choices=("none", "buffered", "durable"), default="durable", help="when it counts as sent"
     )
+    verb.add_argument("--topic", metavar="TOPIC", help="one of the table's topics; without it the first")
     verb.add_argument("--key", metavar="COLUMN", help="column that keys the messages and picks their partition")
     verb.add_argument("--spool", action="store_true", help="to a journal of this machine first, on to Kafka from there")
 
@@ -40,6 +41,7 @@ def produce(args: argparse.Namespace, screen: Screen) -> int:
         report = lab.produce(
             args.table,
             rows,
+            topic=args.topic,
             acks=args.acks,
             key=args.key,
             spool=args.spool,

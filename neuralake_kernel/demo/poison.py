@@ -49,5 +49,5 @@ def send_poison(broker: Broker, topic: str, *, sent_to: Path) -> int:
         offsets = [offset for first, end in producer.ranges[0] for offset in range(first, end)]
     with sent_to.open("a", encoding="ascii", newline="\n") as file:
         for offset, (_, _, rows) in zip(offsets, POISON, strict=True):
-            file.write(f'{{"partition":0,"offset":{offset},"rows":{rows}}}\n')
+            file.write(f'{{"topic":"{topic}","partition":0,"offset":{offset},"rows":{rows}}}\n')
     return len(offsets)

@@ -204,7 +204,9 @@ class _Loop:
         self._story.chapter("The catalog, generated from the code that declares the tables")
         self._story.code("lab.catalog")
         entry = self._lab.catalog["openbci"]
-        self._story.text(f"{entry.name}: {entry.summary}\n{entry.description} Topic {entry.topic}.\n{entry.storage}")
+        self._story.text(
+            f"{entry.name}: {entry.summary}\n{entry.description} Topic {', '.join(entry.topics)}.\n{entry.storage}"
+        )
         columns = [
             {
                 "column": column.name,

@@ -1,6 +1,6 @@
 """Ingest: what a job is, its policy, its handle and the process that runs it.
 
-A job reads one topic into one table, each message exactly once. Python writes its spec and starts a worker under the
+A job reads topics into one table, each message exactly once. Python writes its spec and starts a worker under the
 supervisor; everything inside the worker is Rust. What a job knows of its past stands in its table alone, so a worker
 may be killed at any moment and started again.
 """
@@ -13,7 +13,7 @@ from neuralake_kernel.ingest.policy import FlushPolicy, IngestPolicy
 from neuralake_kernel.ingest.probe import probe_store
 from neuralake_kernel.ingest.report import JobReport
 from neuralake_kernel.ingest.requeue import RequeueReport, requeue_rejects
-from neuralake_kernel.ingest.spec import JobSpec, OnMissing, start_job
+from neuralake_kernel.ingest.spec import JobSpec, OnMissing, TopicLeftWarning, start_job
 from neuralake_kernel.ingest.spooling import DrainSpec, SpoolHandle, start_drainer
 from neuralake_kernel.ingest.unknown import Proposal, Proposals, UnknownField, UnknownFields
 
@@ -36,6 +36,7 @@ __all__ = [
     "RequeueReport",
     "SpoolHandle",
     "StoreOperation",
+    "TopicLeftWarning",
     "UnknownField",
     "UnknownFields",
     "add_recording",

@@ -6,7 +6,7 @@ restarted finds the job where it is.
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,6 +15,7 @@ from neuralake_kernel.errors import CommitError, FencedError, NeuralakeError
 from neuralake_kernel.ingest.known import known_job
 from neuralake_kernel.ingest.report import JobReport
 from neuralake_kernel.ingest.unknown import Proposals
+from neuralake_kernel.position import positions_by_topic
 from neuralake_kernel.stack import BrokerSpec, ProcessStatus, Supervisor
 
 __all__ = ["JobHandle", "JumpWarning", "report_path"]
@@ -40,20 +41,27 @@ class JobHandle:
         State folder of the workbench.
     supervisor
         Its supervisor.
-    table, topic
-        Names of table (which is the job's) and topic.
+    table, topics
+        Names of table (which is the job's) and topics.
     broker
-        Where the topic is.
+        Where the topics are.
     """
 
-    def __init__(self, home: Path, supervisor: Supervisor, table: str, topic: str, broker: BrokerSpec) -> None:
+    def __init__(
+        self, home: Path, supervisor: Supervisor, table: str, topics: Sequence[str], broker: BrokerSpec
+    ) -> None:
         self.table = table
-        self.topic = topic
+        self.topics = tuple(topics)
         self._home = home
         self._report_path = report_path(home, table)
         self._supervisor = supervisor
         self._broker = broker
-        self._told: set[tuple[int, int, int]] = set()
+        self._told: set[tuple[str, int, int, int]] = set()
+
+    @property
+    def topic(self) -> str:
+        """The first of its topics."""
+        return self.topics[0]
 
     def status(self) -> ProcessStatus:
         """What the worker's process is doing; brings a dead supervisor back."""
@@ -65,7 +73,7 @@ class JobHandle:
 
     def report(self) -> JobReport:
         """What the worker has done, as it last said; warns once of each jump (`JumpWarning`)."""
-        report = JobReport.read(self._report_path, job=self.table, topic=self.topic)
+        report = JobReport.read(self._report_path, job=self.table, topics=self.topics)
         self._warn(report)
         return report
 
@@ -90,7 +98,7 @@ class JobHandle:
         *,
         progress: Callable[[JobReport], None] | None = None,
     ) -> JobReport:
-        """Wait until the job has caught up with its topic.
+        """Wait until the job has caught up with its topics.
 
         Caught up means that a read-committed consumer at the committed positions reaches the end without a message;
         it is asked of the broker, not only of the worker.
@@ -146,11 +154,12 @@ class JobHandle:
 
     def __repr__(self) -> str:
         """Stable: what changes while it runs is in ``report()``."""
-        return f"JobHandle({self.table!r}, topic={self.topic!r})"
+        read = f"topic={self.topic!r}" if len(self.topics) == 1 else f"topics={self.topics!r}"
+        return f"JobHandle({self.table!r}, {read})"
 
     def _warn(self, report: JobReport) -> None:
         for jump in report.jumps:
-            place = (jump["partition"], jump["from"], jump["to"])
+            place = (jump["topic"], jump["partition"], jump["from"], jump["to"])
             if place not in self._told:
                 self._told.add(place)
                 warnings.warn(
@@ -163,8 +172,9 @@ class JobHandle:
     def _is_caught_up(self, report: JobReport) -> bool:
         from neuralake_kernel.source import is_caught_up
 
+        reached = positions_by_topic(report.positions, self.topics)
         try:
-            return is_caught_up(self._broker, self.topic, report.positions)
+            return all(is_caught_up(self._broker, topic, positions) for topic, positions in reached.items())
         except NeuralakeError as error:
             if error.retryable:
                 return False

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from neuralake_kernel.ingest.figures import CpuUse, DiskSpace, Freshness, StoreOperation
+from neuralake_kernel.ingest.known import topics_of
 from neuralake_kernel.ingest.unknown import UnknownFields
+from neuralake_kernel.position import PartitionName
 
 __all__ = ["JobReport"]
 
@@ -22,8 +24,8 @@ class JobReport:
 
     Parameters
     ----------
-    job, topic
-        Name of the job (which is its table's) and of its topic.
+    job, topics
+        Name of the job (which is its table's) and of its topics.
     state
         ``starting``, ``running``, ``paused`` (store or source away), ``stopped``, ``fenced`` or ``failed``.
     epoch
@@ -47,7 +49,8 @@ class JobReport:
     table_version, quarantine_version
         After its last commit.
     positions
-        Next offset to read of each partition, as committed.
+        Next offset to read of each partition, as committed. A partition is named by its number, where there are several
+        topics as ``topic/number``.
     jumps
         Where this worker went on elsewhere than the table had stopped, by choice: ``topic``, ``partition``, ``from``,
         ``to``, ``cause`` (code of the error), ``source``. The table's commits tell of them for good.
@@ -78,7 +81,7 @@ class JobReport:
     """
 
     job: str
-    topic: str
+    topics: tuple[str, ...]
     state: str = "starting"
     epoch: int = 0
     offered: int = 0
@@ -100,7 +103,7 @@ class JobReport:
     bytes: int = 0
     table_version: int = 0
     quarantine_version: int = 0
-    positions: Mapping[int, int] = field(default_factory=dict)
+    positions: Mapping[PartitionName, int] = field(default_factory=dict)
     jumps: Sequence[Mapping[str, Any]] = ()
     added_columns: Sequence[Mapping[str, str]] = ()
     caught_up: bool = False
@@ -122,7 +125,10 @@ class JobReport:
     def from_json(cls, value: Mapping[str, Any]) -> "JobReport":
         """Build the value from a worker's words; unknown keys of a newer worker are ignored."""
         known = {name: value[name] for name in cls.__dataclass_fields__ if name in value}
-        known["positions"] = {int(part): int(offset) for part, offset in value.get("positions", {}).items()}
+        known["topics"] = topics_of(value)
+        known["positions"] = {
+            int(part) if part.isdecimal() else part: int(offset) for part, offset in value.get("positions", {}).items()
+        }
         known["freshness"] = Freshness.from_json(value.get("freshness", {}))
         known["cpu"] = CpuUse.from_json(value.get("cpu", {}))
         known["store"] = {kind: StoreOperation.from_json(told) for kind, told in value.get("store", {}).items()}
@@ -134,16 +140,17 @@ class JobReport:
         return cls(**known)
 
     @classmethod
-    def read(cls, path: Path, *, job: str, topic: str) -> "JobReport":
+    def read(cls, path: Path, *, job: str, topics: Sequence[str]) -> "JobReport":
         """Read the report a worker left; one that said nothing yet is ``starting``."""
         try:
             return cls.from_json(json.loads(path.read_bytes()))
         except (FileNotFoundError, ValueError):
-            return cls(job=job, topic=topic)
+            return cls(job=job, topics=tuple(topics))
 
     def to_json(self) -> dict[str, Any]:
         """Return the value as plain JSON."""
         value = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        value["topics"] = list(self.topics)
         value["positions"] = {str(part): offset for part, offset in self.positions.items()}
         value["reasons"] = dict(self.reasons)
         value["warnings"] = dict(self.warnings)

@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import sys
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -16,13 +17,19 @@ from typing import Any, Literal, get_args
 from neuralake_kernel.contract import Contract, Encoding
 from neuralake_kernel.errors import StackError, UsageError
 from neuralake_kernel.ingest.handle import JobHandle
+from neuralake_kernel.ingest.known import known_job
 from neuralake_kernel.ingest.policy import IngestPolicy
 from neuralake_kernel.ingest.probe import native_store
 from neuralake_kernel.stack import BrokerSpec, ProcessSpec, RestartPolicy, StoreSpec, Supervisor, check_port, free_port
 
-__all__ = ["JobSpec", "OnMissing", "start_job"]
+__all__ = ["JobSpec", "OnMissing", "TopicLeftWarning", "start_job"]
 
 OnMissing = Literal["fail", "earliest", "latest"]
+
+
+class TopicLeftWarning(UserWarning):
+    """A topic that a table was filled from is declared no more."""
+
 
 _STOP_S = 90.0
 # As much as a Delta transaction can hold, and no sign.
@@ -31,22 +38,22 @@ _TOKEN_BITS = 63
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """One topic into one table.
+    """Topics into one table.
 
     Parameters
     ----------
     table
         Name of the table, and so of the job.
-    topic
-        Its topic.
+    topics
+        Its topics; they share contract and encoding.
     contract
         What a row must be.
     store, broker
-        Where the lake and the topic are.
+        Where the lake and the topics are.
     policy
         How the job behaves.
     on_missing
-        What this start does where the topic does not hold a position of the table any more: ``fail``, or go on with
+        What this start does where a topic does not hold a position of the table any more: ``fail``, or go on with
         the ``earliest`` message that was not read, or with the next one produced (``latest``).
     token
         Names the choice, so that it is spent once: the table remembers it.
@@ -57,7 +64,7 @@ class JobSpec:
     """
 
     table: str
-    topic: str
+    topics: tuple[str, ...]
     contract: Contract
     store: StoreSpec = field(repr=False)
     broker: BrokerSpec = field(repr=False)
@@ -82,7 +89,7 @@ class JobSpec:
             source = {"kind": "kafka", "options": dict(self.broker.options)}
         return {
             "job": self.table,
-            "topic": self.topic,
+            "topics": list(self.topics),
             "encoding": self.encoding,
             "store": native_store(self.store),
             "source": source,
@@ -135,7 +142,8 @@ def start_job(home: Path, supervisor: Supervisor, spec: JobSpec, *, restart: Res
         written = json.loads(path.read_text(encoding="utf-8"))
         may_keep = running.is_ready or spec.on_missing == "fail"
         if may_keep and _without_choice(written) == _without_choice(wanted):
-            return JobHandle(home, supervisor, spec.table, spec.topic, spec.broker)
+            return JobHandle(home, supervisor, spec.table, spec.topics, spec.broker)
+    _tell_left(home, spec)
     if is_running:
         supervisor.stop(spec.table)
     write_private(path, json.dumps(wanted, indent=2))
@@ -148,10 +156,22 @@ def start_job(home: Path, supervisor: Supervisor, spec: JobSpec, *, restart: Res
             argv=(sys.executable, "-m", "neuralake_kernel.ingest.worker", str(path)),
             stop_timeout_s=_STOP_S,
             restart=restart or RestartPolicy(),
-            endpoint=spec.topic,
+            endpoint=", ".join(spec.topics),
         )
     )
-    return JobHandle(home, supervisor, spec.table, spec.topic, spec.broker)
+    return JobHandle(home, supervisor, spec.table, spec.topics, spec.broker)
+
+
+def _tell_left(home: Path, spec: JobSpec) -> None:
+    former = known_job(home, spec.table)
+    for topic in () if former is None else former.topics:
+        if topic not in spec.topics:
+            warnings.warn(
+                f"Job {spec.table} no longer reads topic {topic}: its rows and positions stay in the table, and when"
+                " the topic is declared again it is read on from there.",
+                TopicLeftWarning,
+                stacklevel=4,
+            )
 
 
 def _disk(home: Path, spec: JobSpec) -> dict[str, Any]:

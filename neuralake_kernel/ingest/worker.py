@@ -14,9 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from neuralake_kernel import _bridge
 from neuralake_kernel.errors import NeuralakeError
+from neuralake_kernel.ingest.known import topics_of
 from neuralake_kernel.ingest.memory import give_back
 from neuralake_kernel.ingest.report import JobReport
 from neuralake_kernel.ingest.spec import write_private
@@ -36,7 +38,7 @@ def main(path: Path) -> int:
     try:
         spec["live_socket"] = str(_live_socket(path.parent))
         # Before anything else is done: whoever sees the table shall find its job's report.
-        write_private(report_path, json.dumps({"job": spec["job"], "topic": spec["topic"], "state": "starting"}))
+        write_private(report_path, json.dumps(_said(spec, "starting")))
         job = _bridge.Job.start(json.dumps(spec))
     except NeuralakeError as error:
         write_private(report_path, json.dumps(_failed(spec, error)))
@@ -84,9 +86,13 @@ def _live_socket(folder: Path) -> Path:
     return private / "socket"
 
 
-def _failed(spec: dict[str, str], error: NeuralakeError) -> dict[str, object]:
+def _failed(spec: dict[str, Any], error: NeuralakeError) -> dict[str, object]:
     told = {"code": error.code, "message": error.message, "hint": error.hint, "retryable": error.retryable}
-    return {"job": spec["job"], "topic": spec["topic"], "state": "failed", "error": told}
+    return _said(spec, "failed") | {"error": told}
+
+
+def _said(spec: dict[str, Any], state: str) -> dict[str, object]:
+    return {"job": spec["job"], "topics": topics_of(spec), "state": state}
 
 
 if __name__ == "__main__":

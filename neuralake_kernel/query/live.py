@@ -3,8 +3,8 @@
 The writer answers with its rows beyond a version of the table: the one that the reader has at hand, where it still
 keeps them. The reader takes a snapshot at or above that version and of the same epoch, and of the writer's rows only
 those at or beyond the snapshot's positions: the union is by position, never by file, so it is an exact prefix of each
-partition. Without a running writer it is what is committed, and after a writer's death a later read may step back to
-that.
+partition of each topic. Without a running writer it is what is committed, and after a writer's death a later read may
+step back to that.
 """
 
 import json
@@ -12,7 +12,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial, reduce
-from itertools import count, takewhile
+from itertools import count
 from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal
 from neuralake_kernel.catalog import Snapshots
 from neuralake_kernel.errors import QueryError, UsageError
 from neuralake_kernel.ingest import JobReport
+from neuralake_kernel.position import PartitionName, partition_name
 
 if TYPE_CHECKING:
     import polars as pl
@@ -63,12 +64,12 @@ class LiveRead:
     tail
         Rows beyond it, shape (row,), of the same columns; None when no writer runs.
     rejected
-        Where rows of the same stretch went that break the contract: ``_partition``, ``_offset``, ``_row`` (null: the
-        whole message).
+        Where rows of the same stretch went that break the contract: ``_source``, ``_partition``, ``_offset``, ``_row``
+        (null: the whole message).
     version, epoch
         Of the snapshot.
     positions
-        Where the view ends: next offset of each partition.
+        Where the view ends: next offset of each partition, named as in the job's report.
     """
 
     committed: "DeltaTable"
@@ -76,7 +77,7 @@ class LiveRead:
     rejected: "pl.DataFrame | None"
     version: int
     epoch: int
-    positions: Mapping[int, int]
+    positions: Mapping[PartitionName, int]
 
     def lazy(self) -> "pl.LazyFrame":
         """Both parts as one frame, identity columns included."""
@@ -95,7 +96,7 @@ class _Answer:
     epoch: int
     version: int
     newest: int
-    spans: Mapping[int, tuple[int, int]]
+    spans: Mapping[tuple[str, int], tuple[int, int]]
     rows: "pl.DataFrame"
     rejected: "pl.DataFrame"
 
@@ -125,7 +126,7 @@ def read_live(snapshots: Snapshots, table: str, report_path: Path) -> LiveRead:
         The table is not there, or the store is away.
     """
     for _ in range(_TRIES):
-        report = JobReport.read(report_path, job=table, topic="")
+        report = JobReport.read(report_path, job=table, topics=())
         at_hand = snapshots.held(table)
         answer = _ask(report.live_socket, None if at_hand is None else at_hand.version())
         if answer is None:
@@ -135,7 +136,7 @@ def read_live(snapshots: Snapshots, table: str, report_path: Path) -> LiveRead:
             if held.version() < answer.newest:
                 # Opened beside this read: no read waits for the log of a table that commits once a second.
                 snapshots.renew(table, partial(_remember, report))
-            return _union(held, answer, _positions(held, report))
+            return _union(held, answer, report)
         # Another worker has taken the table over since: this one's rows will not be committed.
         if answer.epoch < _epoch(snapshots.at(table), table):
             continue
@@ -149,7 +150,8 @@ def read_live(snapshots: Snapshots, table: str, report_path: Path) -> LiveRead:
 
 def _committed(snapshots: Snapshots, report: JobReport) -> LiveRead:
     held = snapshots.at(report.job)
-    return LiveRead(held, None, None, held.version(), _epoch(held, report.job), _positions(held, report))
+    positions = _named(_positions(held, report), report)
+    return LiveRead(held, None, None, held.version(), _epoch(held, report.job), positions)
 
 
 def _epoch(held: "DeltaTable", table: str) -> int:
@@ -162,23 +164,34 @@ def _remember(report: JobReport, held: "DeltaTable") -> None:
     _positions(held, report)
 
 
-def _positions(held: "DeltaTable", report: JobReport) -> dict[int, int]:
+def _positions(held: "DeltaTable", report: JobReport) -> dict[tuple[str, int], int]:
     """What a snapshot has recorded; partitions are numbered from 0, and each has a position before it is read."""
-    recorded = ((part, held.transaction_version(f"{report.job}/{report.topic}/{part}")) for part in count())
-    return {
-        part: position for part, position in takewhile(lambda one: one[1] is not None, recorded) if position is not None
-    }
+    found = {}
+    for topic in report.topics:
+        for partition in count():
+            position = held.transaction_version(f"{report.job}/{topic}/{partition}")
+            if position is None:
+                break
+            found[topic, partition] = position
+    return found
 
 
-def _union(held: "DeltaTable", answer: _Answer, recorded: Mapping[int, int]) -> LiveRead:
+def _named(positions: Mapping[tuple[str, int], int], report: JobReport) -> dict[PartitionName, int]:
+    return {partition_name(*part, report.topics): position for part, position in positions.items()}
+
+
+def _union(held: "DeltaTable", answer: _Answer, report: JobReport) -> LiveRead:
     import polars as pl
 
+    recorded = _positions(held, report)
     positions = dict(recorded)
     beyond = [pl.lit(value=False)]
-    for partition, (first, upto) in answer.spans.items():
-        position = recorded.get(partition, first)
-        positions[partition] = max(position, upto)
-        beyond.append((pl.col("_partition") == partition) & (pl.col("_offset") >= position))
+    for (topic, partition), (first, upto) in answer.spans.items():
+        position = recorded.get((topic, partition), first)
+        positions[topic, partition] = max(position, upto)
+        # Two topics have partitions of the same number, and offsets of the same value there.
+        is_of_topic = pl.col("_source").str.starts_with(f"{topic}@")
+        beyond.append(is_of_topic & (pl.col("_partition") == partition) & (pl.col("_offset") >= position))
     is_beyond = reduce(or_, beyond)
     return LiveRead(
         committed=held,
@@ -186,7 +199,7 @@ def _union(held: "DeltaTable", answer: _Answer, recorded: Mapping[int, int]) -> 
         rejected=answer.rejected.filter(is_beyond),
         version=held.version(),
         epoch=answer.epoch,
-        positions=positions,
+        positions=_named(positions, report),
     )
 
 
@@ -230,7 +243,7 @@ def _read(stream: BinaryIO) -> _Answer:
         epoch=header["epoch"],
         version=header["version"],
         newest=header["newest"],
-        spans={partition: (first, upto) for partition, first, upto in header["spans"]},
+        spans={(topic, partition): (first, upto) for topic, partition, first, upto in header["spans"]},
         rows=frame(),
         rejected=frame(),
     )

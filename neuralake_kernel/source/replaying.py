@@ -132,7 +132,7 @@ def replay(  # noqa: PLR0913 - each is a choice of the person who replays
         Key of every message (Kafka). It picks the partition too, one for the whole recording;
         without: partition 0.
     sent_to
-        File for the list of acked messages, JSON lines of partition, offset and rows; ``neuralake
+        File for the list of acked messages, JSON lines of topic, partition, offset, rows; ``neuralake
         verify --expect`` reads it.
     progress
         Called with a report from the replay's thread, at most five times a second and once at the
@@ -276,7 +276,7 @@ class _Replay:
             self._producer.close()
             self._ended = time.monotonic()
             if self._sent_to is not None:
-                write_sent(self._sent_to, self._producer.ranges)
+                write_sent(self._sent_to, self.topic, self._producer.ranges)
         self._state = "finished" if self._sent == len(self._frame) else "stopped"
         if self._progress is not None:
             self._progress(self.report())

@@ -67,13 +67,15 @@ def summarised(ranges: Mapping[int, Sequence[tuple[int, int]]]) -> tuple[Partiti
     )
 
 
-def write_sent(path: Path, ranges: Mapping[int, Sequence[tuple[int, int]]]) -> None:
-    """Write one JSON line per acked message: partition, offset and its number of rows (1).
+def write_sent(path: Path, topic: str, ranges: Mapping[int, Sequence[tuple[int, int]]]) -> None:
+    """Write one JSON line per acked message: topic, partition, offset and its number of rows (1).
 
     Parameters
     ----------
     path
         Overwritten; its folder is made.
+    topic
+        Where they were sent.
     ranges
         Half-open offset ranges by partition.
     """
@@ -82,5 +84,6 @@ def write_sent(path: Path, ranges: Mapping[int, Sequence[tuple[int, int]]]) -> N
         for partition, pairs in sorted(ranges.items()):
             for first, end in pairs:
                 stream.writelines(
-                    f'{{"partition":{partition},"offset":{offset},"rows":1}}\n' for offset in range(first, end)
+                    f'{{"topic":"{topic}","partition":{partition},"offset":{offset},"rows":1}}\n'
+                    for offset in range(first, end)
                 )

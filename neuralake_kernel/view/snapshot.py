@@ -5,7 +5,7 @@ itself may be older than what the supervisor sees, so the process decides the st
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast, get_args
 
 from neuralake_kernel.view.history import RateHistory
@@ -138,7 +138,7 @@ def _job(
     return JobSnapshot(
         name=name,
         table=str(raw.get("table") or name),
-        topic=str(raw.get("topic") or ""),
+        topic=_topic(raw),
         state=_state(raw, process),
         reason=process["reason"] if process else None,
         rss_bytes=process["rss_bytes"] if process else None,
@@ -151,6 +151,12 @@ def _job(
         report=report,
         history=list(rates.points),
     )
+
+
+def _topic(raw: Mapping[str, object]) -> str:
+    """Topics of a job in one text."""
+    topics = raw.get("topics")
+    return ", ".join(map(str, topics)) if isinstance(topics, Sequence) else str(raw.get("topic") or "")
 
 
 def _state(raw: Mapping[str, object], process: ServiceSnapshot | None) -> JobState:

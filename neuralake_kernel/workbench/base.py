@@ -106,19 +106,30 @@ class Base:
         return f"Workbench(profile={self.settings.profile!r})"
 
     def _known(self, table: str | type) -> KnownJob:
-        """Topic and columns of a table, by its declaration, else by its job."""
+        """Topics and columns of a table, by its declaration, else by its job."""
         found = None
         if isinstance(table, str) and table not in self.catalog.declarations:
             found = known_job(self.home, table)
             if found is None:
                 self.catalog.resolve(table)
-                message = f"Cannot tell the topic of {table}: it is not declared here, and its job never ran here."
+                message = f"Cannot tell the topics of {table}: it is not declared here, and its job never ran here."
                 raise CatalogError(message, code="table-undeclared", hint="Declare it, or start its job once.")
         if found is None:
             declared = self.catalog.declarations[table] if isinstance(table, str) else declaration_of(table)
             columns = {column.name: column.nullable for column in declared.contract.columns}
-            found = KnownJob(declared.topic, columns, declared.encoding)
+            found = KnownJob(declared.topics, columns, declared.encoding)
         return found
+
+    def _topic_of(self, table: str | type, topic: str | None) -> str:
+        """The topic of a table that was named, else its first."""
+        known = self._known(table)
+        if topic is None:
+            return known.topic
+        if topic not in known.topics:
+            shown = table if isinstance(table, str) else table.__name__
+            message = f"Cannot take topic {topic!r} for {shown}: it reads {', '.join(known.topics)}."
+            raise UsageError(message, code="topic-not-read", hint="name one of these, or declare it: topics=[…].")
+        return topic
 
 
 def check_home(home: Path) -> None:

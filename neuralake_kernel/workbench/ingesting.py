@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from neuralake_kernel.catalog import TopicRetention, TopicTrim, declaration_of, trim_topic
+from neuralake_kernel.errors import UsageError
 from neuralake_kernel.ingest import (
     AddReport,
     IngestPolicy,
@@ -46,8 +47,9 @@ class Ingesting(Reading):
     ) -> JobHandle:
         """Start the job of a declared table, or find it running.
 
-        Topic, contract, Delta table and catalog entry come from the one declaration; topic and table are made if they
-        are not there.
+        Topics, contract, Delta table and catalog entry come from the one declaration; topics and table are made if they
+        are not there. A topic declared since the last start begins where the policy says; one declared no more is told
+        (`TopicLeftWarning`), and what was read of it stays.
 
         Parameters
         ----------
@@ -56,9 +58,9 @@ class Ingesting(Reading):
         policy
             When to flush, where to start.
         partitions
-            Of the topic (> 0). Without it a topic that is there is taken as it is, and one that is made now has one.
+            Of each topic (> 0). Without it a topic that is there is taken as it is, and one that is made now has one.
         on_missing
-            What this start does where the topic does not hold a position of the table any more, because messages were
+            What this start does where a topic does not hold a position of the table any more, because messages were
             deleted, the log lost its tail, or the topic was made anew: ``fail`` with an error that names it, or go on
             with the ``earliest`` message not read yet or the next one produced (``latest``). The table records what
             was left out; later starts fail again. Without it the settings decide.
@@ -83,13 +85,14 @@ class Ingesting(Reading):
         """
         declared = declaration_of(table)
         probe_store(self.store)
-        if partitions is None:
-            ensure_topic(self.broker, declared.topic)
-        else:
-            create_topic(self.broker, declared.topic, partitions)
+        for topic in declared.topics:
+            if partitions is None:
+                ensure_topic(self.broker, topic)
+            else:
+                create_topic(self.broker, topic, partitions)
         spec = JobSpec(
             table=declared.name,
-            topic=declared.topic,
+            topics=declared.topics,
             contract=declared.contract,
             encoding=declared.encoding,
             store=self.store,
@@ -180,7 +183,7 @@ class Ingesting(Reading):
             self.home, self.store, declared.name, declared.contract, encoding=declared.encoding, faults=faults
         )
 
-    def trim(self, table: str | type, *, retention: TopicRetention) -> TopicTrim:
+    def trim(self, table: str | type, *, topic: str | None = None, retention: TopicRetention) -> TopicTrim:
         """Delete the messages of a Kafka topic that every table on it has committed.
 
         A table counts if it is declared on the topic, was started on it here, or holds a position in it; one without a
@@ -190,21 +193,27 @@ class Ingesting(Reading):
         ----------
         table
             A table of the topic: its class under ``@nl.table``, or its name.
+        topic
+            Which of the table's topics; it must be said where there are several.
         retention
             ``committed``: what the lowest position of all tables lets go.
 
         Raises
         ------
         UsageError
-            ``kafka-only``: the topics are the journal's, which ``lab.journal`` trims; ``retention-invalid``.
+            ``kafka-only``: the topics are the journal's, which ``lab.journal`` trims; ``retention-invalid``;
+            ``topic-not-read``, ``topic-unnamed``.
         CatalogError
             The table is unknown, or the store is away: then nothing is deleted.
         SourceError
             The topic is missing, or the broker is away.
         """
-        topic = self._known(table).topic
-        started = known_tables(self.home, topic)
-        return trim_topic(self.catalog, self.broker, topic, retention=retention, started=started)
+        chosen, topics = self._topic_of(table, topic), self._known(table).topics
+        if topic is None and len(topics) > 1:
+            message = f"Cannot tell which topic to trim: the table reads {', '.join(topics)}."
+            raise UsageError(message, code="topic-unnamed", hint="pass topic=….")
+        started = known_tables(self.home, chosen)
+        return trim_topic(self.catalog, self.broker, chosen, retention=retention, started=started)
 
     def _completed(self, policy: IngestPolicy) -> IngestPolicy:
         """Fill in what the policy leaves to the settings."""

@@ -35,6 +35,7 @@ class Sending(Base):
         recording: Recording | str | Path,
         *,
         into: type,
+        topic: str | None = None,
         speed: float | None = 1.0,
         event_time: Literal["original", "rebased"] = "original",
         **options: Any,  # noqa: ANN401 - those of source.replay, by name
@@ -47,6 +48,8 @@ class Sending(Base):
             What to send, or the path of its file.
         into
             A class under ``@nl.table``; columns are matched by name.
+        topic
+            Which of the table's topics; without it the first.
         speed
             Times the device's rhythm; None: as fast as possible.
         event_time
@@ -57,13 +60,13 @@ class Sending(Base):
         Raises
         ------
         UsageError
-            ``columns-missing``: the recording lacks a column the table requires. Nothing was sent.
+            ``columns-missing``: the recording lacks a column the table requires; ``topic-not-read``. Nothing was sent.
         """
-        declared = declaration_of(into)
-        ensure_topic(self.broker, declared.topic)
+        declared, chosen = declaration_of(into), self._topic_of(into, topic)
+        ensure_topic(self.broker, chosen)
         return replay(
             recording if isinstance(recording, Recording) else read(recording),
-            declared.topic,
+            chosen,
             self.broker,
             columns=[column.name for column in declared.contract.columns],
             required=[column.name for column in declared.contract.columns if not column.nullable],
@@ -78,6 +81,7 @@ class Sending(Base):
         table: str | type,
         rows: object,
         *,
+        topic: str | None = None,
         acks: Acks = "durable",
         key: str | None = None,
         spool: bool = False,
@@ -92,6 +96,8 @@ class Sending(Base):
             A class under ``@nl.table``, or the name of a table that is declared or whose job was started in this home.
         rows
             A frame, an Arrow stream, or an iterable of dicts or of bytes; an iterable may be endless.
+        topic
+            Which of the table's topics; without it the first.
         acks
             ``durable``: nothing acked is lost by the end of a process, and on Kafka nothing is doubled by a retry.
             ``buffered`` and ``none`` promise less and wait less.
@@ -114,19 +120,19 @@ class Sending(Base):
         Raises
         ------
         UsageError
-            ``columns-missing``, ``rows-unknown``, ``acks-unknown``, ``spool-needs-kafka``.
+            ``columns-missing``, ``rows-unknown``, ``acks-unknown``, ``topic-not-read``, ``spool-needs-kafka``.
         SourceError
             ``broker-away``, or what the journal says.
         CatalogError
             The table is not known here.
         """
-        known = self._known(table)
-        broker = self._into_spool(known.topic) if spool else self.broker
+        known, chosen = self._known(table), self._topic_of(table, topic)
+        broker = self._into_spool(chosen) if spool else self.broker
         if not spool:
-            ensure_topic(broker, known.topic)
+            ensure_topic(broker, chosen)
         return produce(
             rows,
-            known.topic,
+            chosen,
             broker,
             columns=list(known.columns),
             required=[name for name, is_nullable in known.columns.items() if not is_nullable],
@@ -141,6 +147,7 @@ class Sending(Base):
         self,
         table: str | type,
         *,
+        topic: str | None = None,
         on_missing: SpoolChoice = "fail",
         restart: RestartPolicy | None = None,
         faults: Path | None = None,
@@ -149,8 +156,8 @@ class Sending(Base):
 
         Parameters
         ----------
-        table
-            As `produce` has it.
+        table, topic
+            As `produce` has them; each topic has a spool of its own.
         on_missing
             What to do when the spool has sent before and Kafka has forgotten how far: ``fail``; ``resend``, which loses
             nothing and may double; ``skip``, which doubles nothing and may lose.
@@ -167,12 +174,12 @@ class Sending(Base):
         Raises
         ------
         UsageError
-            ``spool-needs-kafka``.
+            ``spool-needs-kafka``, ``topic-not-read``.
         """
-        topic = self._known(table).topic
-        spool = self._spool_of(topic)
+        chosen = self._topic_of(table, topic)
+        spool = self._spool_of(chosen)
         spool.ensure(self.broker)
-        spec = DrainSpec(topic, self.broker, on_missing, faults)
+        spec = DrainSpec(chosen, self.broker, on_missing, faults)
         return start_drainer(self.home, self.stack.supervisor, spec, restart=restart)
 
     def _spool_of(self, topic: str) -> Spool:

@@ -138,7 +138,7 @@ def fill(broker: BrokerSpec) -> float:
 def ours(lab: nl.Workbench, table: str, broker: BrokerSpec) -> dict[str, Any]:
     spec = JobSpec(
         table=table,
-        topic=TOPIC,
+        topics=(TOPIC,),
         contract=compile_contract(Reading),
         store=lab.store,
         broker=broker,

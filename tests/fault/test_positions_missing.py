@@ -107,7 +107,7 @@ def test_deleted_messages_are_passed_by_choice_alone(
 
 def ingest_handle(lab: Workbench, table: str) -> JobHandle:
     """The handle of a job that is there already."""
-    return JobHandle(lab.home, lab.stack.supervisor, table, f"{table}.raw", lab.broker)
+    return JobHandle(lab.home, lab.stack.supervisor, table, [f"{table}.raw"], lab.broker)
 
 
 def test_messages_deleted_under_a_running_job_stop_it(local: Workbench, tmp_path: Path, wait_until: Wait) -> None:

@@ -36,10 +36,17 @@ POISON = {
 }
 
 
-def declare(name: str, *, max_packet: int = 255, encoding: RowEncoding = "json") -> type[dy.Schema]:
+def declare(
+    name: str, *, max_packet: int = 255, encoding: RowEncoding = "json", topics: Sequence[str] = ()
+) -> type[dy.Schema]:
     """Declare a table; again under the same name replaces its contract."""
 
-    @nl.table(topic=f"{name}.raw", name=name, encoding=encoding, description="Packets of a board that is never there.")
+    @nl.table(
+        topics=topics or [f"{name}.raw"],
+        name=name,
+        encoding=encoding,
+        description="Packets of a board that is never there.",
+    )
     class Packets(dy.Schema):
         number = dy.Int64(nullable=False)
         packet = dy.Int16(nullable=False, min=0, max=max_packet)
@@ -174,11 +181,12 @@ def send(broker: Broker, topic: str, messages: Sequence[Sent], *, partition: int
 
 
 def write_expectation(sent: Mapping[tuple[int, int], Sent], path: Path) -> Path:
-    """Write what was sent as the checker reads it."""
-    lines = [
-        json.dumps({"partition": partition, "offset": offset, "rows": message.rows})
-        for (partition, offset), message in sent.items()
-    ]
+    """Write what was sent as the checker reads it; a partition of one of several topics is ``topic/number``."""
+    lines = []
+    for (partition, offset), message in sent.items():
+        topic, _, number = str(partition).rpartition("/")
+        said = {"partition": int(number), "offset": offset, "rows": message.rows}
+        lines.append(json.dumps(said | {"topic": topic} if topic else said))
     path.write_text("\n".join(lines))
     return path
 

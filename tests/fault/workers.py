@@ -29,7 +29,7 @@ class Worker:
     @property
     def report(self) -> JobReport:
         """What it last said."""
-        return JobReport.read(self._folder / "report.json", job=self._words["job"], topic=self._words["topic"])
+        return JobReport.read(self._folder / "report.json", job=self._words["job"], topics=self._words["topics"])
 
     @property
     def log(self) -> str:

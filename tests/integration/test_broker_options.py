@@ -93,7 +93,7 @@ def test_the_worker_names_a_bad_option_too(options: dict[str, str], name: str, h
     with nl.open(home=home) as lab:
         broker = BrokerSpec(kind="kafka", options={"bootstrap.servers": "127.0.0.1:1"} | options)
         contract = declaration_of(Numbers).contract
-        spec = JobSpec(table="options", topic="options.raw", contract=contract, store=lab.store, broker=broker)
+        spec = JobSpec(table="options", topics=("options.raw",), contract=contract, store=lab.store, broker=broker)
     job = _bridge.Job.start(json.dumps(spec.to_json()))
     assert job.wait(30) == "fatal"
     error = json.loads(job.report())["error"]

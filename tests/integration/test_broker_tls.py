@@ -83,7 +83,7 @@ def test_a_job_reads_through_tls(broker: BrokerSpec, home: Path) -> None:
         producer.send([json.dumps({"n": n}).encode() for n in range(MESSAGES)])
     with nl.open(profile="embedded", home=home) as lab:
         contract = declaration_of(Sealed).contract
-        spec = JobSpec(table="sealed", topic="sealed.raw", contract=contract, store=lab.store, broker=broker)
+        spec = JobSpec(table="sealed", topics=("sealed.raw",), contract=contract, store=lab.store, broker=broker)
         try:
             assert start_job(lab.home, lab.stack.supervisor, spec).wait(60).caught_up
             verified = lab.verify(Sealed)

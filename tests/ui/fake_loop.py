@@ -24,7 +24,7 @@ def report(table: str, now_s: float, *, rows_s: float = ROWS_S, dead_letters: in
     committed = int(rows_s * math.floor(past_s))
     return {
         "job": table,
-        "topic": table.replace("_", "."),
+        "topics": [table.replace("_", ".")],
         "epoch": 3,
         "state": "running",
         "offered": offered,

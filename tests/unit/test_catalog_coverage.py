@@ -14,7 +14,7 @@ def jump(start: int, stop: int, cause: str, *, partition: int = 0, source: str =
 def covered(*positions: tuple[int, int]) -> Coverage:
     found = Coverage()
     for partition, position in positions:
-        found.advance(partition, position)
+        found.advance(("t", partition), position)
     return found
 
 
@@ -26,39 +26,49 @@ def left_out(found: Coverage, source: str, offsets: range) -> list[int]:
 
 def test_a_run_grows_with_its_position() -> None:
     found = covered((0, 5), (0, 20))
-    assert found.runs == [Run("", 0, 5, 20)]
-    assert found.frame().rows() == [("", 0, 5, 20)]
+    assert found.runs == [Run("t", "t", 0, 5, 20)]
+    assert found.frame().rows() == [("t", "t", 0, 5, 20)]
     assert left_out(found, OLD, range(30)) == []
 
 
 def test_deleted_offsets_between_two_runs_are_left_out() -> None:
     found = covered((0, 0), (0, 20))
     found.jump([jump(20, 30, "position-deleted")])
-    found.advance(0, 40)
+    found.advance(("t", 0), 40)
     found.jump([jump(40, 45, "position-deleted")])
-    found.advance(0, 50)
-    assert found.runs == [Run("", 0, 0, 20), Run("", 0, 30, 40), Run("", 0, 45, 50)]
+    found.advance(("t", 0), 50)
+    assert found.runs == [Run("t", "t", 0, 0, 20), Run("t", "t", 0, 30, 40), Run("t", "t", 0, 45, 50)]
     assert left_out(found, OLD, range(60)) == [*range(20, 30), *range(40, 45)]
-    assert found.first == {0: 0}
+    assert found.first == {("t", 0): 0}
 
 
 def test_a_topic_made_anew_is_another_source_for_all_partitions() -> None:
     found = covered((0, 0), (1, 0), (0, 10), (1, 7))
     found.jump([jump(10, 0, "source-replaced", source=NEW), jump(7, 3, "source-replaced", partition=1, source=NEW)])
-    found.advance(0, 4)
-    assert found.runs == [Run("", 0, 0, 10), Run("", 1, 0, 7), Run(NEW, 0, 0, 4), Run(NEW, 1, 3, 3)]
-    assert found.first == {0: 0, 1: 3}
+    found.advance(("t", 0), 4)
+    assert found.runs == [
+        Run("t", "t", 0, 0, 10),
+        Run("t", "t", 1, 0, 7),
+        Run("t", NEW, 0, 0, 4),
+        Run("t", NEW, 1, 3, 3),
+    ]
+    assert found.first == {("t", 0): 0, ("t", 1): 3}
 
 
 def test_a_cut_partition_renames_the_others_where_they_stand() -> None:
     found = covered((0, 0), (1, 0), (0, 10), (1, 7))
     found.jump([jump(10, 6, "position-truncated", source=f"{OLD}~1")])
-    found.advance(1, 9)
-    assert found.runs == [Run("", 0, 0, 10), Run("", 1, 0, 7), Run(f"{OLD}~1", 0, 6, 6), Run(f"{OLD}~1", 1, 7, 9)]
+    found.advance(("t", 1), 9)
+    assert found.runs == [
+        Run("t", "t", 0, 0, 10),
+        Run("t", "t", 1, 0, 7),
+        Run("t", f"{OLD}~1", 0, 6, 6),
+        Run("t", f"{OLD}~1", 1, 7, 9),
+    ]
 
 
 def test_a_place_only_the_broker_remembered_begins_a_run() -> None:
     found = Coverage()
     found.jump([jump(40, 40, "position-unknown")])
-    found.advance(0, 60)
-    assert found.runs == [Run("", 0, 40, 60)]
+    found.advance(("t", 0), 60)
+    assert found.runs == [Run("t", "t", 0, 40, 60)]

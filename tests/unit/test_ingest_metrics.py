@@ -14,7 +14,7 @@ from neuralake_kernel.stack import free_port
 
 REPORT = JobReport(
     job="eeg",
-    topic="eeg.raw",
+    topics=("eeg.raw",),
     state="paused",
     epoch=3,
     offered=101,

@@ -21,7 +21,7 @@ class Numbers(dy.Schema):
 def spec(folder: Path, **changed: Any) -> JobSpec:
     return JobSpec(
         table="numbers",
-        topic="numbers.raw",
+        topics=("numbers.raw",),
         contract=compile_contract(Numbers),
         store=StoreSpec.local(folder / "lake"),
         broker=BrokerSpec.journal(folder / "journal"),

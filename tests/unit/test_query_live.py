@@ -3,9 +3,10 @@
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import polars as pl
 import pyarrow as pa
@@ -17,7 +18,8 @@ from neuralake_kernel.ingest import JobReport
 from neuralake_kernel.query.live import LiveRead, read_live
 from tests.law_tables import LawTable, Place, main_frame
 
-REJECTED = {"_partition": pl.Int32, "_offset": pl.Int64, "_row": pl.Int32}
+SPANNED = {"device.raw": 12, "second.raw": 7}
+REJECTED = {"_source": pl.String, "_partition": pl.Int32, "_offset": pl.Int64, "_row": pl.Int32}
 
 
 @pytest.fixture
@@ -46,17 +48,27 @@ def writer(
     newest: int | None = None,
     rejected: Sequence[Place] = (),
     asked: list[object] | None = None,
+    beside: Mapping[str, tuple[int, int]] = MappingProxyType({}),
 ) -> Iterator[Path]:
-    """A worker that answers every live read alike; gives the place of its report, and notes what it was asked."""
+    """A worker that answers every live read alike; gives the place of its report, and notes what it was asked.
+
+    Topics ``beside`` have spans too.
+    """
     home.mkdir(exist_ok=True)
     bad = {offset for _, offset, _ in rejected}
-    rows = main_frame([(0, offset, 0) for offset in range(*span) if offset not in bad])
+    spans = {"device.raw": span, **beside}
+    rows = pl.concat(
+        main_frame([(0, offset, 0) for offset in range(*span) if topic != "device.raw" or offset not in bad], topic)
+        for topic, span in spans.items()
+    )
     newest = version if newest is None else newest
-    header = json.dumps({"epoch": epoch, "version": version, "newest": newest, "spans": [[0, *span]]}) + "\n"
-    said = header.encode() + ipc(rows) + ipc(pl.DataFrame(list(rejected), schema=REJECTED, orient="row"))
+    told = [[topic, 0, *span] for topic, span in spans.items()]
+    header = json.dumps({"epoch": epoch, "version": version, "newest": newest, "spans": told}) + "\n"
+    places = pl.DataFrame([("device.raw@1", *place) for place in rejected], schema=REJECTED, orient="row")
+    said = header.encode() + ipc(rows) + ipc(places)
     report = home / "report.json"
     path = str(home / "live")
-    report.write_text(json.dumps(JobReport("packets", "device.raw", live_socket=path).to_json()))
+    report.write_text(json.dumps(JobReport("packets", tuple(spans), live_socket=path).to_json()))
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(path)
         listener.listen()
@@ -92,6 +104,18 @@ def test_rows_that_are_in_the_table_by_now_are_taken_once(lake: LawTable, home: 
         read = read_live(Snapshots(lake), "packets", report)
     assert offsets(read) == list(range(15))
     assert dict(read.positions) == {0: 15}
+
+
+def test_topics_are_joined_each_at_its_own_positions(lake: LawTable, home: Path) -> None:
+    # The same partition and offsets in both; the table has come to 10 in one topic and to 3 in the other.
+    other = LawTable(lake.folder, topic="second.raw")
+    other.commit([(0, offset, 0) for offset in range(3)], positions={0: 3})
+    with writer(home, epoch=1, version=0, span=(0, 12), beside={"second.raw": (0, 7)}) as report:
+        read = read_live(Snapshots(lake), "packets", report)
+    places = read.lazy().select("_source", "_offset").collect().sort("_source", "_offset").rows()
+    first, second = ([(f"{topic}@1", offset) for offset in range(end)] for topic, end in SPANNED.items())
+    assert places == first + second
+    assert dict(read.positions) == {"device.raw/0": 12, "second.raw/0": 7}
 
 
 def test_a_held_snapshot_below_the_writers_edge_is_not_enough(lake: LawTable, home: Path) -> None:
@@ -132,13 +156,15 @@ def test_rows_that_are_rejected_on_the_way_are_told_as_such(lake: LawTable, home
         read = read_live(Snapshots(lake), "packets", report)
     assert offsets(read) == [*range(12), 14]
     assert read.rejected is not None
-    assert read.rejected.rows() == [(0, 12, 0), (0, 13, None)], "what the snapshot covers is the quarantine's to tell"
+    assert read.rejected.drop("_source").rows() == [(0, 12, 0), (0, 13, None)], (
+        "what the snapshot covers is the quarantine's to tell"
+    )
     assert dict(read.positions) == {0: 15}
 
 
 def test_without_a_writer_it_is_what_is_committed(lake: LawTable, home: Path) -> None:
     home.mkdir()
     report = home / "report.json"
-    report.write_text(json.dumps(JobReport("packets", "device.raw", live_socket=str(home / "gone")).to_json()))
+    report.write_text(json.dumps(JobReport("packets", ("device.raw",), live_socket=str(home / "gone")).to_json()))
     read = read_live(Snapshots(lake), "packets", report)
     assert (offsets(read), read.tail, dict(read.positions)) == (list(range(10)), None, {0: 10})

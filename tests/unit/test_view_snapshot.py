@@ -31,7 +31,7 @@ class Status:
 
 REPORT = {
     "job": "eeg",
-    "topic": "board.raw",
+    "topics": ["board.raw"],
     "epoch": 3,
     "state": "running",
     "offered": 1_200,

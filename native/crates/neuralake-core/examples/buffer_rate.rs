@@ -54,7 +54,7 @@ fn rate(encoding: RowEncoding, values: &[Vec<u8>], rejects: usize) -> Result<f64
     let start = Instant::now();
     for _ in 0..FLUSHES {
         for value in values {
-            buffer.push(&Message { partition: Partition(0), offset: Offset(offset), value }, 42);
+            buffer.push(&Message { partition: Partition::new(0), offset: Offset(offset), value }, 42);
             offset += 1;
         }
         let flush = buffer.take()?;

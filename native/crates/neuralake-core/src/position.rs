@@ -4,19 +4,31 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A partition of a topic, numbered from zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Partition(pub i32);
+/// A partition of one of a job's topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Partition {
+    /// Which topic, in the order the job names them; where there is one it is 0.
+    pub topic: u16,
+    /// Number within the topic, from zero.
+    pub number: i32,
+}
 
 /// An offset within a partition. As a position it names the next message to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Offset(pub i64);
 
-impl fmt::Display for Partition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+impl Partition {
+    /// A partition of the first topic.
+    #[must_use]
+    pub const fn new(number: i32) -> Self {
+        Self { topic: 0, number }
+    }
+
+    /// The partition of the same number of another topic.
+    #[must_use]
+    pub const fn of(self, topic: u16) -> Self {
+        Self { topic, ..self }
     }
 }
 

@@ -32,7 +32,7 @@ fn buffer(encoding: RowEncoding) -> Buffer {
 }
 
 fn push(buffer: &mut Buffer, offset: i64, value: &[u8]) {
-    buffer.push(&Message { partition: Partition(0), offset: Offset(offset), value }, 42);
+    buffer.push(&Message { partition: Partition::new(0), offset: Offset(offset), value }, 42);
 }
 
 fn stream(batches: &[RecordBatch]) -> Vec<u8> {

@@ -22,12 +22,12 @@ const CONTRACT: &str = r#"{"id":"c0ffee","version":1,"columns":[
 
 fn buffer() -> Buffer {
     let contract = Arc::new(Contract::from_json(CONTRACT).unwrap());
-    Buffer::new(contract, RowEncoding::Json, "t@1".to_owned(), 1_000, BTreeMap::from([(Partition(0), Offset(5))]))
+    Buffer::new(contract, RowEncoding::Json, "t@1".to_owned(), 1_000, BTreeMap::from([(Partition::new(0), Offset(5))]))
         .unwrap()
 }
 
 fn push(buffer: &mut Buffer, offset: i64, value: &str) {
-    buffer.push(&Message { partition: Partition(0), offset: Offset(offset), value: value.as_bytes() }, 42);
+    buffer.push(&Message { partition: Partition::new(0), offset: Offset(offset), value: value.as_bytes() }, 42);
 }
 
 fn reasons(batch: &RecordBatch, row: usize) -> Vec<String> {
@@ -51,7 +51,7 @@ fn a_valid_message_becomes_its_rows() {
     let flush = buffer.take().unwrap();
     assert_eq!(flush.row_count(), 2);
     assert_eq!(flush.rejects.num_rows(), 0);
-    assert_eq!(flush.spans[&Partition(0)], Span { from: Offset(5), to: Offset(8) });
+    assert_eq!(flush.spans[&Partition::new(0)], Span { from: Offset(5), to: Offset(8) });
     let rows = joined(std::slice::from_ref(&flush));
     assert_eq!(rows.column(0).as_string::<i32>().value(1), "a\n");
     assert_eq!(rows.column(1).as_primitive::<Int16Type>().values(), &[3, 4]);
@@ -108,7 +108,7 @@ fn each_fault_has_its_reason() {
 #[test]
 fn invalid_utf8_is_a_dead_letter_with_its_bytes() {
     let mut buffer = buffer();
-    buffer.push(&Message { partition: Partition(0), offset: Offset(5), value: b"{\"session\":\"\xff\"}" }, 0);
+    buffer.push(&Message { partition: Partition::new(0), offset: Offset(5), value: b"{\"session\":\"\xff\"}" }, 0);
     let flush = buffer.take().unwrap();
     assert_eq!(reasons(&flush.rejects, 0), ["message|utf8"]);
     assert_eq!(flush.rejects.column(0).as_binary::<i32>().value(0), b"{\"session\":\"\xff\"}");
@@ -146,9 +146,11 @@ fn a_full_block_is_sealed_unasked_and_in_order() {
     let waiting = buffer.waiting().unwrap();
     assert!(waiting.rows.len() > 3, "{} blocks", waiting.rows.len());
     assert_eq!(waiting.rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 30_000 - rejected.len());
-    assert!(waiting.rejected.iter().map(|(_, offset, _)| offset.0).eq(rejected.iter().copied()));
-    assert_eq!(waiting.rejected.iter().filter(|(_, _, row)| row.is_none()).count(), 6);
-    assert_eq!(waiting.spans[&Partition(0)], Span { from: Offset(5), to: Offset(30_005) });
+    let [places] = waiting.rejected.as_slice() else { panic!("one batch") };
+    assert_eq!(places["_offset"].as_primitive::<Int64Type>().values(), rejected.as_slice());
+    assert!(places["_source"].as_string::<i32>().iter().all(|source| source == Some("t@1")));
+    assert_eq!(places["_row"].null_count(), 6);
+    assert_eq!(waiting.spans[&Partition::new(0)], Span { from: Offset(5), to: Offset(30_005) });
     assert_eq!(buffer.len(), 30_000);
     let held = buffer.bytes();
     let flush = buffer.take().unwrap();
@@ -246,7 +248,8 @@ fn a_message_of_tricky_lines_is_never_split() {
 fn a_message_of_too_many_rows_is_one_dead_letter() {
     let contract = Arc::new(Contract::from_json(CONTRACT).unwrap());
     let mut buffer = Buffer::new(contract, RowEncoding::Json, "t@1".to_owned(), 8 << 20, BTreeMap::new()).unwrap();
-    buffer.push(&Message { partition: Partition(0), offset: Offset(5), value: "{}\n".repeat(70_000).as_bytes() }, 0);
+    buffer
+        .push(&Message { partition: Partition::new(0), offset: Offset(5), value: "{}\n".repeat(70_000).as_bytes() }, 0);
     let flush = buffer.take().unwrap();
     assert_eq!((flush.row_count(), flush.rejects.num_rows(), flush.dead_letters), (0, 1, 1));
     assert_eq!(reasons(&flush.rejects, 0), ["message|size"]);
@@ -300,10 +303,10 @@ proptest! {
         let rejects = concat_batches(&whole.rejects.schema(), parts.iter().map(|p| &p.rejects)).unwrap();
         prop_assert_eq!(rejects, whole.rejects);
         let mut next = Offset(5);
-        for span in parts.iter().filter_map(|p| p.spans.get(&Partition(0))) {
+        for span in parts.iter().filter_map(|p| p.spans.get(&Partition::new(0))) {
             prop_assert_eq!(span.from, next);
             next = span.to;
         }
-        prop_assert_eq!(next, whole.spans[&Partition(0)].to);
+        prop_assert_eq!(next, whole.spans[&Partition::new(0)].to);
     }
 }

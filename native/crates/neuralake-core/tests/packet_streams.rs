@@ -121,7 +121,7 @@ proptest! {
         for (offset, (sent, ends_flush)) in packets.iter().enumerate() {
             let message = offset as u64;
             let value = packet(*sent, message, dtype);
-            buffer.push(&Message { partition: Partition(0), offset: Offset(offset as i64), value: &value }, 5);
+            buffer.push(&Message { partition: Partition::new(0), offset: Offset(offset as i64), value: &value }, 5);
             for (index, channel) in (0..sent.moments).flat_map(|m| (0..CHANNELS).map(move |c| (sent.first + m, c))) {
                 let id = format!("{:02x}", sent.stream).repeat(16);
                 let name = [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]].join("-");

@@ -68,8 +68,8 @@ pub enum LakeError {
     PositionMoved {
         /// Address of the table.
         table: String,
-        /// Partition whose position moved.
-        partition: i32,
+        /// Partition whose position moved, with its topic where the job has several.
+        partition: String,
         /// Position this worker resumed from.
         expected: i64,
         /// Position in the table; -1 for none.

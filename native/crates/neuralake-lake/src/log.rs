@@ -60,6 +60,8 @@ pub struct Provenance {
     pub job: Option<String>,
     /// Its epoch.
     pub epoch: Option<i64>,
+    /// Topics it reads from here on, where the commit begins that.
+    pub topics: Vec<String>,
     /// Quarantine files decided by this commit.
     pub quarantine: Vec<NamedFile>,
     /// Messages left out, or read anew, by choice.
@@ -118,12 +120,14 @@ impl Provenance {
             Field::new("cause", DataType::Utf8, false),
             Field::new("source", DataType::Utf8, false),
         ];
+        let texts = DataType::List(Arc::new(Field::new("element", DataType::Utf8, false)));
         let added = vec![Field::new("name", DataType::Utf8, false), Field::new("type", DataType::Utf8, false)];
         let own = DataType::Struct(
             vec![
                 Field::new("commit_id", DataType::Utf8, false),
                 Field::new("job", DataType::Utf8, true),
                 Field::new("epoch", DataType::Int64, true),
+                Field::new("topics", texts, false),
                 Field::new("quarantine", list(named), false),
                 Field::new("jumps", list(jump), false),
                 Field::new("beside", list(beside), false),
@@ -145,6 +149,7 @@ mod tests {
             commit_id: "c1".to_owned(),
             job: Some("j".to_owned()),
             epoch: Some(3),
+            topics: vec!["left".to_owned(), "right".to_owned()],
             quarantine: vec![NamedFile { path: "f.parquet".to_owned(), size: 9, rows: 2, modified_ms: 5 }],
             jumps: vec![Jump {
                 topic: "t".to_owned(),

@@ -226,7 +226,8 @@ impl Trial {
     }
 
     fn push(&mut self, origin: Origin, raw: &[u8], now_us: i64, moving: &mut Moving) -> Result<(), StreamError> {
-        let message = Message { partition: Partition(origin.partition), offset: Offset(origin.offset), value: raw };
+        let message =
+            Message { partition: Partition::new(origin.partition), offset: Offset(origin.offset), value: raw };
         if let Some(row) = origin.row {
             self.rows.push_row(&message, row, now_us);
             return if self.rows.bytes() >= ROUND_BYTES { self.settle(moving) } else { Ok(()) };

@@ -32,7 +32,7 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn of(message: &Message<'_>, now_us: i64) -> Self {
-        Self { partition: message.partition.0, offset: message.offset.0, ingest_time_us: now_us }
+        Self { partition: message.partition.number, offset: message.offset.0, ingest_time_us: now_us }
     }
 }
 

@@ -85,13 +85,19 @@ pub type Beside = BTreeMap<SignalTable, Vec<RecordBatch>>;
 pub struct Waiting {
     /// Rows that hold the contract.
     pub rows: Vec<RecordBatch>,
-    /// Where the rejected ones came from: partition, offset, row; no row is a whole message.
-    pub rejected: Vec<(Partition, Offset, Option<i32>)>,
+    /// Where the rejected ones came from: source, partition, offset, row; no row is a whole message.
+    pub rejected: Vec<RecordBatch>,
     /// Half-open run of offsets covered, per partition.
     pub spans: BTreeMap<Partition, Span>,
 }
 
 impl Waiting {
+    /// Schema of the places of rejected rows.
+    #[must_use]
+    pub fn rejected_schema() -> SchemaRef {
+        Rejects::places_schema()
+    }
+
     /// Add what came in later: where a partition goes on, its span grows.
     pub fn extend(&mut self, later: Self) {
         self.rows.extend(later.rows);
@@ -104,9 +110,12 @@ impl Waiting {
 
 impl Flush {
     /// What it carries, for a live read while it is under way.
-    #[must_use]
-    pub fn waiting(&self) -> Waiting {
-        Waiting { rows: self.rows.clone(), rejected: Rejects::places(&self.rejects), spans: self.spans.clone() }
+    ///
+    /// # Errors
+    /// `Batch` when the rejects lack a column, which none of ours do.
+    pub fn waiting(&self) -> Result<Waiting, CoreError> {
+        let rejected = vec![Rejects::places(&self.rejects)?];
+        Ok(Waiting { rows: self.rows.clone(), rejected, spans: self.spans.clone() })
     }
 
     /// Rows that hold the contract.
@@ -296,7 +305,8 @@ impl Buffer {
     pub fn waiting(&mut self) -> Result<Waiting, CoreError> {
         self.seal()?;
         let (rows, spans) = (self.sealed.clone(), self.spans.so_far());
-        Ok(Waiting { rows, rejected: self.rejects.waiting_places(), spans })
+        let rejected = vec![self.rejects.waiting_places(&mut self.source)?];
+        Ok(Waiting { rows, rejected, spans })
     }
 
     /// Take everything out as one flush and go on from its end.

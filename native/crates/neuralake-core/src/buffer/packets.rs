@@ -203,7 +203,7 @@ impl PacketBuffer {
                 marks.insert(next_key(&stream.name), stream.next);
             }
             if let (true, Some(partition)) = (std::mem::take(&mut stream.has_settled), stream.partition) {
-                marks.insert(home_key(&stream.name), i64::from(partition.0));
+                marks.insert(home_key(&stream.name), i64::from(partition.number));
             }
         }
         // Sorted as readers look for them; of two runs at one place the first delivered comes first.
@@ -372,7 +372,7 @@ impl Run {
             first: packet.first,
             end: packet.first,
             start_us: packet.device_time_us,
-            partition: message.partition.0,
+            partition: message.partition.number,
             offsets: (message.offset.0, message.offset.0),
             mark,
             samples: Gathered::new(packet, room),
@@ -472,7 +472,7 @@ mod tests {
         let mut buffer = buffer();
         let mut flushes = Vec::new();
         for ((offset, value), cut) in (0..).zip(packets).zip(cuts.iter().cycle()) {
-            buffer.push(&Message { partition: Partition(0), offset: Offset(offset), value }, 5);
+            buffer.push(&Message { partition: Partition::new(0), offset: Offset(offset), value }, 5);
             if *cut {
                 flushes.push(buffer.take().unwrap());
             }
@@ -529,8 +529,8 @@ mod tests {
         let (mut one, mut other) = (buffer(), buffer());
         other.spec.homes = Arc::clone(&one.spec.homes);
         let value = message(0, 10, 0, 0);
-        one.push(&Message { partition: Partition(3), offset: Offset(0), value: &value }, 5);
-        other.push(&Message { partition: Partition(4), offset: Offset(0), value: &value }, 5);
+        one.push(&Message { partition: Partition::new(3), offset: Offset(0), value: &value }, 5);
+        other.push(&Message { partition: Partition::new(4), offset: Offset(0), value: &value }, 5);
         let (kept, refused) = (one.take().unwrap(), other.take().unwrap());
         let key = home_key("09090909-0909-0909-0909-090909090909");
         assert_eq!((kept.row_count(), kept.marks[&key]), (CHANNELS, 3));
@@ -539,10 +539,10 @@ mod tests {
 
         // A job that starts again knows it from the table.
         let shape = Packet::read(&value).unwrap().shape;
-        let known = KnownStream { id: [9; 16], shape, next: 10, partition: Some(Partition(3)) };
+        let known = KnownStream { id: [9; 16], shape, next: 10, partition: Some(Partition::new(3)) };
         let mut again = buffer();
         again.spec.homes = Arc::new(Homes::of(&[known]));
-        again.push(&Message { partition: Partition(4), offset: Offset(1), value: &message(10, 10, 1, 0) }, 5);
+        again.push(&Message { partition: Partition::new(4), offset: Offset(1), value: &message(10, 10, 1, 0) }, 5);
         assert_eq!(again.take().unwrap().reasons["packet|partition_changed"], 1);
     }
 

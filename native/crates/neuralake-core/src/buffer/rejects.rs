@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayBuilder, AsArray, BinaryBuilder, Int32Array, Int32Builder, Int64Builder, ListBuilder, RecordBatch,
+    ArrayBuilder, ArrayRef, BinaryBuilder, Int32Array, Int32Builder, Int64Builder, ListBuilder, RecordBatch,
     StringArray, StringBuilder, TimestampMicrosecondBuilder,
 };
-use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::count;
 use super::identity::{Place, Source, identity_fields};
 use crate::CoreError;
 use crate::contract::{ColumnType, Contract};
-use crate::position::{Offset, Partition};
 
 /// Columns of the quarantine under construction.
 #[derive(Debug)]
@@ -88,27 +87,25 @@ impl Rejects {
         self.dead_letters += u64::from(row.is_none());
     }
 
+    /// Columns of a reject's place: source, partition, offset, row.
+    pub(super) fn places_schema() -> SchemaRef {
+        Arc::new(Schema::new(identity_fields(true).into_iter().take(4).collect::<Vec<_>>()))
+    }
+
     /// Where those taken in came from; they stay where they are.
-    pub(super) fn waiting_places(&self) -> Vec<(Partition, Offset, Option<i32>)> {
-        let (partitions, offsets) = (self.partitions.values_slice(), self.offsets.values_slice());
-        let is_row =
-            |index: usize| self.rows.validity_slice().is_none_or(|bits| bits[index / 8] >> (index % 8) & 1 == 1);
-        let row = |index: usize, number: i32| is_row(index).then_some(number);
-        let rows = self.rows.values_slice().iter().enumerate().map(|(index, number)| row(index, *number));
-        partitions.iter().zip(offsets).zip(rows).map(|((p, o), row)| (Partition(*p), Offset(*o), row)).collect()
+    pub(super) fn waiting_places(&self, source: &mut Source) -> Result<RecordBatch, CoreError> {
+        let partitions = Arc::new(self.partitions.finish_cloned());
+        let (offsets, rows) = (Arc::new(self.offsets.finish_cloned()), Arc::new(self.rows.finish_cloned()));
+        let columns: Vec<ArrayRef> = vec![source.column(self.len()), partitions, offsets, rows];
+        Ok(RecordBatch::try_new(Self::places_schema(), columns)?)
     }
 
     /// The same of a finished batch.
-    pub(super) fn places(rejects: &RecordBatch) -> Vec<(Partition, Offset, Option<i32>)> {
-        let column = |name| rejects.column_by_name(name);
-        let (Some(partitions), Some(offsets), Some(rows)) = (column("_partition"), column("_offset"), column("_row"))
-        else {
-            return Vec::new();
-        };
-        let partitions = partitions.as_primitive::<Int32Type>().values();
-        let offsets = offsets.as_primitive::<Int64Type>().values();
-        let rows = rows.as_primitive::<Int32Type>().iter();
-        partitions.iter().zip(offsets).zip(rows).map(|((p, o), row)| (Partition(*p), Offset(*o), row)).collect()
+    pub(super) fn places(rejects: &RecordBatch) -> Result<RecordBatch, CoreError> {
+        let schema = rejects.schema();
+        let columns = Self::places_schema();
+        let at = columns.fields().iter().map(|field| schema.index_of(field.name())).collect::<Result<Vec<_>, _>>()?;
+        Ok(rejects.project(&at)?)
     }
 
     /// Everything taken in, as one batch.

@@ -11,12 +11,13 @@ use neuralake_core::signal::SignalTable;
 use neuralake_lake::log::Provenance;
 use neuralake_lake::quarantine::roll_forward;
 use neuralake_lake::{Draft, Faults, LakeError, Store, Table, TableView, store};
+use uuid::Uuid;
 
 use super::places::{Places, open_choice, short_id, take_places};
 use super::signals::Signals;
 use super::spec::{Encoding, JobSpec};
 use crate::StreamError;
-use crate::source::{Guard, Source};
+use crate::source::{Guard, Topics};
 
 /// A job that owns its table and knows where to read on.
 pub(super) struct Begun {
@@ -30,9 +31,9 @@ pub(super) struct Begun {
 
 impl Begun {
     /// Take the partitions that appeared since: positions for them by a commit of their own, under the same epoch.
-    pub(super) fn take_partitions(&mut self, spec: &JobSpec, source: &mut dyn Source) -> Result<(), StreamError> {
-        self.places = take_places(spec, &mut self.main, self.epoch, source)?;
-        self.guard = source.guard();
+    pub(super) fn take_partitions(&mut self, spec: &JobSpec, topics: &mut Topics) -> Result<(), StreamError> {
+        self.places = take_places(spec, &mut self.main, self.epoch, topics)?;
+        self.guard = topics.guard();
         self.main.pass("after_partition_added");
         match &mut self.signals {
             // What was read until now has moved them.
@@ -42,20 +43,20 @@ impl Begun {
     }
 }
 
-pub(super) fn begin(spec: &JobSpec, source: &mut dyn Source, faults: &Arc<Faults>) -> Result<Begun, StreamError> {
+pub(super) fn begin(spec: &JobSpec, topics: &mut Topics, faults: &Arc<Faults>) -> Result<Begun, StreamError> {
     let store = store::open(&spec.store)?;
     store::probe(&store)?;
     let (mut main, mut quarantine) = open_tables(spec, &store, faults)?;
-    let epoch = take_epoch(spec, &mut main, source.incarnation())?;
+    let epoch = take_epoch(spec, &mut main, &topics.incarnations())?;
     faults.pass("after_epoch_commit");
     roll_forward(&main, &mut quarantine, spec.deadline(), false)?;
     let signals = match spec.encoding {
         Encoding::Json | Encoding::Arrow => None,
         Encoding::Packets => Some(Signals::begin(spec, &store, &mut main, faults)?),
     };
-    let places = take_places(spec, &mut main, epoch, source)?;
+    let places = take_places(spec, &mut main, epoch, topics)?;
     faults.pass("after_first_positions");
-    Ok(Begun { main, quarantine, signals, epoch, places, guard: source.guard() })
+    Ok(Begun { main, quarantine, signals, epoch, places, guard: topics.guard() })
 }
 
 fn open_tables(spec: &JobSpec, store: &Arc<dyn Store>, faults: &Arc<Faults>) -> Result<(Table, Table), StreamError> {
@@ -76,30 +77,36 @@ pub(super) fn columns(spec: &JobSpec) -> (SchemaRef, Vec<String>) {
     }
 }
 
-/// Commit the epoch after the newest one. Another incarnation of the topic stops here, before it fences anybody,
-/// unless this start may go on with it.
-fn take_epoch(spec: &JobSpec, main: &mut Table, incarnation: uuid::Uuid) -> Result<i64, StreamError> {
-    let id = short_id(incarnation);
+/// Commit the epoch after the newest one. Another incarnation of a topic stops here, before it fences anybody, unless
+/// this start may go on with it.
+fn take_epoch(spec: &JobSpec, main: &mut Table, incarnations: &[Uuid]) -> Result<i64, StreamError> {
     let mut epoch = 0;
-    let mut is_replaced = false;
+    let mut replaced = None;
     main.commit(spec.deadline(), &mut |view: &mut dyn TableView| {
         let mut txns = Vec::new();
-        match view.txn(&spec.incarnation_key())? {
-            Some(recorded) if recorded != id && open_choice(spec, view)?.is_none() => {
-                is_replaced = true;
-                return Ok(None);
+        let may_go_on = open_choice(spec, view)?.is_some();
+        for (topic, incarnation) in (0..).zip(incarnations) {
+            let (key, id) = (spec.incarnation_key(topic), short_id(*incarnation));
+            match view.txn(&key)? {
+                Some(recorded) if recorded != id && !may_go_on => {
+                    replaced = Some((topic, *incarnation));
+                    return Ok(None);
+                }
+                Some(_) => {}
+                None => txns.push((key, id)),
             }
-            Some(_) => {}
-            None => txns.push((spec.incarnation_key(), id)),
         }
         epoch = view.txn(&spec.epoch_key())?.unwrap_or(0) + 1;
         txns.push((spec.epoch_key(), epoch));
-        Ok(Some(Draft { txns, provenance: provenance(spec, epoch), ..Draft::default() }))
+        let provenance = Provenance { topics: spec.topics.clone(), ..provenance(spec, epoch) };
+        Ok(Some(Draft { txns, provenance, ..Draft::default() }))
     })?;
-    if is_replaced {
-        return Err(StreamError::SourceReplaced { topic: spec.topic.clone(), found: incarnation.to_string() });
+    match replaced {
+        Some((topic, found)) => {
+            Err(StreamError::SourceReplaced { topic: spec.topic(topic).to_owned(), found: found.to_string() })
+        }
+        None => Ok(epoch),
     }
-    Ok(epoch)
 }
 
 /// The precondition of every commit of a worker: its epoch is the newest.

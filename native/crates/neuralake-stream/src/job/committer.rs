@@ -81,7 +81,7 @@ impl<'a> Committer<'a> {
             report.cpu.commit_s += used.saturating_sub(landed.encode_cpu).as_secs_f64();
             report.time_commit(started.elapsed());
             note_tables(&mut report, &self.begun);
-            note_positions(&mut report, &positions);
+            note_positions(&mut report, self.spec, &positions);
         }
         self.checkpoint_if_due()?;
         Ok(Landing { positions, freed })

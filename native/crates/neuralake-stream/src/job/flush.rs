@@ -76,7 +76,7 @@ pub(super) fn land(
             let key = spec.position_key(*partition);
             let found = view.txn(&key)?.unwrap_or(-1);
             if found != span.from.0 {
-                let (table, partition, expected) = (table.clone(), partition.0, span.from.0);
+                let (table, partition, expected) = (table.clone(), spec.partition_name(*partition), span.from.0);
                 return Err(LakeError::PositionMoved { table, partition, expected, found });
             }
             txns.push((key, span.to.0));

@@ -73,7 +73,7 @@ impl Job {
     /// Start a job; it takes its epoch in the background.
     #[must_use]
     pub fn start(spec: JobSpec, clock: Arc<dyn Clock>) -> Self {
-        let report = Mutex::new(Report::new(&spec.job, &spec.topic, clock.now_us()));
+        let report = Mutex::new(Report::new(&spec.job, &spec.topics, clock.now_us()));
         let shared = Arc::new(Shared {
             report,
             is_stopping: AtomicBool::new(false),

@@ -8,14 +8,14 @@ use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{Int32Array, Int64Array, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow_ipc::writer::StreamWriter;
 use neuralake_core::buffer::Waiting;
+use neuralake_core::position::{Partition, Span};
 use serde::Serialize;
 
 use super::reader::Basin;
@@ -31,6 +31,7 @@ const QUESTION_BYTES: u64 = 32;
 /// What a job shows to live readers.
 pub(super) struct Live<'a> {
     pub(super) epoch: i64,
+    pub(super) topics: &'a [String],
     pub(super) ring: &'a Ring,
     pub(super) basins: &'a [Basin],
     pub(super) schema: SchemaRef,
@@ -38,14 +39,14 @@ pub(super) struct Live<'a> {
 }
 
 #[derive(Serialize)]
-struct Header {
+struct Header<'a> {
     epoch: i64,
     /// Version that the rows continue.
     version: u64,
     /// Newest version, for the next read.
     newest: u64,
-    /// Per partition: first offset covered, and the one after the last.
-    spans: Vec<(i32, i64, i64)>,
+    /// Topic, partition of it, first offset covered, and the one after the last.
+    spans: Vec<(&'a str, i32, i64, i64)>,
 }
 
 /// Listen at a path of this machine, for its owner alone; what a former worker left there goes.
@@ -84,14 +85,16 @@ impl Live<'_> {
         BufReader::new(&reader).take(QUESTION_BYTES).read_line(&mut question)?;
         let has: Option<u64> = serde_json::from_str(&question).map_err(|e| ArrowError::ExternalError(Box::new(e)))?;
         let tail = self.ring.tail(self.basins, has).map_err(|e| ArrowError::ExternalError(Box::new(e)))?;
-        let spans = tail.waiting.spans.iter().map(|(partition, span)| (partition.0, span.from.0, span.to.0)).collect();
+        let named = |(partition, span): (&Partition, &Span)| {
+            (self.topics[usize::from(partition.topic)].as_str(), partition.number, span.from.0, span.to.0)
+        };
+        let spans = tail.waiting.spans.iter().map(named).collect();
         let header = Header { epoch: self.epoch, version: tail.version, newest: tail.newest, spans };
         let mut out = BufWriter::with_capacity(1 << 18, reader);
         let line = serde_json::to_string(&header).map_err(|e| ArrowError::ExternalError(Box::new(e)))?;
         writeln!(out, "{line}")?;
         stream(&mut out, &self.schema, &tail.waiting.rows)?;
-        let rejected = rejected(&tail.waiting)?;
-        stream(&mut out, &rejected.schema(), std::slice::from_ref(&rejected))?;
+        stream(&mut out, &Waiting::rejected_schema(), &tail.waiting.rejected)?;
         out.flush()?;
         Ok(())
     }
@@ -103,21 +106,4 @@ fn stream(out: &mut impl Write, schema: &Schema, batches: &[RecordBatch]) -> Res
         writer.write(batch)?;
     }
     writer.finish()
-}
-
-fn rejected(waiting: &Waiting) -> Result<RecordBatch, ArrowError> {
-    let places = &waiting.rejected;
-    let schema = Schema::new(vec![
-        Field::new("_partition", DataType::Int32, false),
-        Field::new("_offset", DataType::Int64, false),
-        Field::new("_row", DataType::Int32, true),
-    ]);
-    RecordBatch::try_new(
-        Arc::new(schema),
-        vec![
-            Arc::new(Int32Array::from_iter_values(places.iter().map(|(partition, _, _)| partition.0))),
-            Arc::new(Int64Array::from_iter_values(places.iter().map(|(_, offset, _)| offset.0))),
-            Arc::new(Int32Array::from_iter(places.iter().map(|(_, _, row)| *row))),
-        ],
-    )
 }

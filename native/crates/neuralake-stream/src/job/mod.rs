@@ -1,4 +1,4 @@
-//! A job: one topic into one table, each message exactly once.
+//! A job: topics into one table, each message exactly once.
 //!
 //! Readers poll their partitions and fill a buffer each; the control thread decides when to flush; the committer turns
 //! a flush into files and a commit, so that decoding goes on while the store answers. What a job knows of its past

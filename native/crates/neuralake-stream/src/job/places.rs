@@ -2,7 +2,8 @@
 //!
 //! A partition without a position gets one by a commit of its own, before the first read. A position that the source
 //! does not hold stops the job, unless this very start was given a choice: then the same commit moves the position,
-//! tells what was left out, and spends the choice, so that no later start repeats it for another cause.
+//! tells what was left out, and spends the choice, so that no later start repeats it for another cause. One commit does
+//! so for all topics of the job; each is looked at by itself.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +15,14 @@ use uuid::Uuid;
 use super::begin::{check_epoch, provenance};
 use super::spec::{Choice, JobSpec, StartAt};
 use crate::StreamError;
-use crate::source::{Cause, Held, Missing, Place, Source, find_missing};
+use crate::source::{Cause, Held, Missing, Place, Source, Topics, find_missing};
 
 /// Where to read on, and what rows will name as their source.
 pub(super) struct Places {
     pub(super) places: BTreeMap<Partition, Place>,
     pub(super) jumps: Vec<Jump>,
-    pub(super) source: String,
+    /// By topic.
+    pub(super) sources: Vec<String>,
 }
 
 impl Places {
@@ -29,67 +31,30 @@ impl Places {
     }
 }
 
-/// What the table says of one topic.
-struct Known {
-    is_replaced: bool,
-    branch: i64,
-    places: BTreeMap<Partition, Place>,
-}
-
 /// Find out where to read on, and commit what is new about it.
 pub(super) fn take_places(
     spec: &JobSpec,
     main: &mut Table,
     epoch: i64,
-    source: &mut dyn Source,
+    topics: &mut Topics,
 ) -> Result<Places, StreamError> {
-    let incarnation = source.incarnation();
-    let held = source.held()?;
-    let known = known(spec, main, incarnation, &held)?;
-    let missing = missing(&known, &held, source)?;
-    let open_choice = open_choice(spec, main)?;
-    let choice = match (open_choice, missing.values().next()) {
-        (None, Some(first)) => return Err(first.error(&spec.topic, incarnation)),
-        (choice, _) => choice,
-    };
-    let branch = match (known.is_replaced, missing.values().any(|m| m.cause.is_another_log())) {
-        (true, _) => 0,
-        (false, true) => known.branch + 1,
-        (false, false) => known.branch,
-    };
-    let mut taken = Places { places: BTreeMap::new(), jumps: Vec::new(), source: named(spec, incarnation, branch) };
+    let choice = open_choice(spec, main)?;
+    let mut found = Vec::new();
+    for (topic, source) in topics.each() {
+        found.push(Topic::look(spec, main, topic, source, choice)?);
+    }
+    let sources = found.iter().map(|topic| topic.source.clone()).collect();
+    let mut taken = Places { places: BTreeMap::new(), jumps: Vec::new(), sources };
     // Nobody but a newer epoch moves what was read above.
     main.commit(spec.deadline(), &mut |view: &mut dyn TableView| {
         check_epoch(spec, view, epoch)?;
         let mut txns = Vec::new();
         taken.places.clear();
         taken.jumps.clear();
-        for part in &held {
-            let place = match (missing.get(&part.partition), known.places.get(&part.partition)) {
-                (Some(missing), _) => {
-                    let to = target(missing, choice);
-                    taken.jumps.push(jump(spec, missing, to, &taken.source));
-                    to
-                }
-                (None, Some(place)) => {
-                    taken.places.insert(part.partition, *place);
-                    continue;
-                }
-                (None, None) => first_position(spec, part, &known, &missing, choice),
-            };
-            txns.push((spec.position_key(part.partition), place.0));
-            if view.txn(&spec.leader_epoch_key(part.partition))?.is_some() {
-                txns.push((spec.leader_epoch_key(part.partition), -1));
-            }
-            taken.places.insert(part.partition, Place { offset: place, leader_epoch: None });
+        for topic in &found {
+            topic.place(spec, view, &mut taken, &mut txns)?;
         }
-        if known.is_replaced {
-            txns.push((spec.incarnation_key(), short_id(incarnation)));
-        }
-        if branch != known.branch {
-            txns.push((spec.branch_key(), branch));
-        }
-        if open_choice.is_some() {
+        if choice.is_some() {
             txns.push((spec.choice_key(), spec.on_missing.token));
         }
         if txns.is_empty() {
@@ -113,17 +78,134 @@ pub(super) fn short_id(incarnation: Uuid) -> i64 {
     i64::try_from(high >> 1).unwrap_or(i64::MAX)
 }
 
-fn known(spec: &JobSpec, view: &mut dyn TableView, incarnation: Uuid, held: &[Held]) -> Result<Known, LakeError> {
-    let mut places = BTreeMap::new();
-    for part in held {
-        let Some(offset) = view.txn(&spec.position_key(part.partition))? else { continue };
-        let leader_epoch = view.txn(&spec.leader_epoch_key(part.partition))?;
-        let leader_epoch = leader_epoch.and_then(|epoch| i32::try_from(epoch).ok()).filter(|epoch| *epoch >= 0);
-        places.insert(part.partition, Place { offset: Offset(offset), leader_epoch });
+/// What the table says of one topic. Its partitions are named as its source names them.
+struct Known {
+    is_replaced: bool,
+    branch: i64,
+    places: BTreeMap<Partition, Place>,
+}
+
+impl Known {
+    fn read(
+        spec: &JobSpec,
+        view: &mut dyn TableView,
+        topic: u16,
+        incarnation: Uuid,
+        held: &[Held],
+    ) -> Result<Self, LakeError> {
+        let mut places = BTreeMap::new();
+        for Held { partition, .. } in held {
+            let named = partition.of(topic);
+            let Some(offset) = view.txn(&spec.position_key(named))? else { continue };
+            let leader_epoch = view.txn(&spec.leader_epoch_key(named))?;
+            let leader_epoch = leader_epoch.and_then(|epoch| i32::try_from(epoch).ok()).filter(|epoch| *epoch >= 0);
+            places.insert(*partition, Place { offset: Offset(offset), leader_epoch });
+        }
+        let id = view.txn(&spec.incarnation_key(topic))?;
+        let branch = view.txn(&spec.branch_key(topic))?.unwrap_or(0);
+        Ok(Self { is_replaced: id.is_some_and(|id| id != short_id(incarnation)), branch, places })
     }
-    let id = view.txn(&spec.incarnation_key())?;
-    let branch = view.txn(&spec.branch_key())?.unwrap_or(0);
-    Ok(Known { is_replaced: id.is_some_and(|id| id != short_id(incarnation)), branch, places })
+}
+
+/// One topic, with what the table and its source say of it.
+struct Topic {
+    /// Which of the job's.
+    topic: u16,
+    incarnation: Uuid,
+    held: Vec<Held>,
+    known: Known,
+    missing: BTreeMap<Partition, Missing>,
+    /// What to do about what is missing.
+    choice: Option<Choice>,
+    branch: i64,
+    /// What rows name as their source.
+    source: String,
+}
+
+impl Topic {
+    /// Ask table and source. What is missing is an error without a choice.
+    fn look(
+        spec: &JobSpec,
+        main: &mut Table,
+        topic: u16,
+        source: &mut dyn Source,
+        choice: Option<Choice>,
+    ) -> Result<Self, StreamError> {
+        let incarnation = source.incarnation();
+        let held = source.held()?;
+        let known = Known::read(spec, main, topic, incarnation, &held)?;
+        let missing = missing(&known, &held, source)?;
+        if let (None, Some(first)) = (choice, missing.values().next()) {
+            return Err(first.error(spec.topic(topic), incarnation));
+        }
+        let branch = match (known.is_replaced, missing.values().any(|m| m.cause.is_another_log())) {
+            (true, _) => 0,
+            (false, true) => known.branch + 1,
+            (false, false) => known.branch,
+        };
+        let source = named(spec.topic(topic), incarnation, branch);
+        Ok(Self { topic, incarnation, held, known, missing, choice, branch, source })
+    }
+
+    /// Where each of its partitions is read on, and what the table is to remember of that.
+    fn place(
+        &self,
+        spec: &JobSpec,
+        view: &mut dyn TableView,
+        taken: &mut Places,
+        txns: &mut Vec<(String, i64)>,
+    ) -> Result<(), LakeError> {
+        for part in &self.held {
+            let named = part.partition.of(self.topic);
+            let place = match (self.missing.get(&part.partition), self.known.places.get(&part.partition)) {
+                (Some(missing), _) => {
+                    let to = target(missing, self.choice);
+                    taken.jumps.push(self.jump(spec, missing, to));
+                    to
+                }
+                (None, Some(place)) => {
+                    taken.places.insert(named, *place);
+                    continue;
+                }
+                (None, None) => self.first_position(spec, part),
+            };
+            txns.push((spec.position_key(named), place.0));
+            if view.txn(&spec.leader_epoch_key(named))?.is_some() {
+                txns.push((spec.leader_epoch_key(named), -1));
+            }
+            taken.places.insert(named, Place { offset: place, leader_epoch: None });
+        }
+        if self.known.is_replaced {
+            txns.push((spec.incarnation_key(self.topic), short_id(self.incarnation)));
+        }
+        if self.branch != self.known.branch {
+            txns.push((spec.branch_key(self.topic), self.branch));
+        }
+        Ok(())
+    }
+
+    /// Where a partition without a position begins. A choice is about the whole topic: a partition that was added to
+    /// one under reading begins with its first message.
+    fn first_position(&self, spec: &JobSpec, part: &Held) -> Offset {
+        let is_fresh = self.known.places.is_empty();
+        let is_latest = if self.known.is_replaced || (is_fresh && !self.missing.is_empty()) {
+            self.choice == Some(Choice::Latest)
+        } else {
+            is_fresh && spec.start == StartAt::Latest
+        };
+        if is_latest { part.end } else { part.first }
+    }
+
+    fn jump(&self, spec: &JobSpec, missing: &Missing, to: Offset) -> Jump {
+        Jump {
+            topic: spec.topic(self.topic).to_owned(),
+            partition: missing.held.partition.number,
+            from: missing.position.0,
+            to: to.0,
+            cause: missing.cause.name().to_owned(),
+            source: self.source.clone(),
+        }
+    }
 }
 
 fn missing(known: &Known, held: &[Held], source: &mut dyn Source) -> Result<BTreeMap<Partition, Missing>, StreamError> {
@@ -149,39 +231,11 @@ fn target(missing: &Missing, choice: Option<Choice>) -> Offset {
     if choice == Some(Choice::Latest) { missing.held.end } else { missing.unread }
 }
 
-/// Where a partition without a position begins. A choice is about the whole topic: a partition that was added to one
-/// under reading begins with its first message.
-fn first_position(
-    spec: &JobSpec,
-    part: &Held,
-    known: &Known,
-    missing: &BTreeMap<Partition, Missing>,
-    choice: Option<Choice>,
-) -> Offset {
-    let is_latest = if known.is_replaced || (known.places.is_empty() && !missing.is_empty()) {
-        choice == Some(Choice::Latest)
-    } else {
-        known.places.is_empty() && spec.start == StartAt::Latest
-    };
-    if is_latest { part.end } else { part.first }
-}
-
-fn jump(spec: &JobSpec, missing: &Missing, to: Offset, source: &str) -> Jump {
-    Jump {
-        topic: spec.topic.clone(),
-        partition: missing.held.partition.0,
-        from: missing.position.0,
-        to: to.0,
-        cause: missing.cause.name().to_owned(),
-        source: source.to_owned(),
-    }
-}
-
 /// What rows name as their source. A log that was cut and written again has another name: its offsets name other
 /// messages.
-fn named(spec: &JobSpec, incarnation: Uuid, branch: i64) -> String {
+fn named(topic: &str, incarnation: Uuid, branch: i64) -> String {
     if branch == 0 {
-        return format!("{}@{incarnation}", spec.topic);
+        return format!("{topic}@{incarnation}");
     }
-    format!("{}@{incarnation}~{branch}", spec.topic)
+    format!("{topic}@{incarnation}~{branch}")
 }

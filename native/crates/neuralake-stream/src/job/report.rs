@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::begin::Begun;
 use super::disk::DiskReport;
 use super::metrics::{CpuReport, Freshness, FreshnessReport};
+use super::spec::JobSpec;
 use crate::StreamError;
 
 /// Commits whose times are kept for the percentiles.
@@ -78,8 +79,8 @@ impl From<&LakeError> for Trouble {
 pub struct Report {
     /// Name of the job and of its table.
     pub job: String,
-    /// Topic it reads.
-    pub topic: String,
+    /// Topics it reads.
+    pub topics: Vec<String>,
     /// Epoch it committed at start; 0 before that.
     pub epoch: i64,
     /// What it is about.
@@ -122,7 +123,7 @@ pub struct Report {
     pub table_version: u64,
     /// Version of the quarantine after its last commit.
     pub quarantine_version: u64,
-    /// Next offset of each partition, as committed.
+    /// Next offset of each partition, as committed; where there are several topics a partition is `topic/number`.
     pub positions: BTreeMap<String, i64>,
     /// Where this worker went on elsewhere than the table had stopped, by choice.
     pub jumps: Vec<Jump>,
@@ -161,10 +162,10 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn new(job: &str, topic: &str, now_us: i64) -> Self {
+    pub(super) fn new(job: &str, topics: &[String], now_us: i64) -> Self {
         Self {
             job: job.to_owned(),
-            topic: topic.to_owned(),
+            topics: topics.to_vec(),
             epoch: 0,
             state: State::Starting,
             offered: 0,
@@ -262,6 +263,6 @@ pub(super) fn note_tables(report: &mut Report, begun: &Begun) {
     report.quarantine_version = begun.quarantine.version();
 }
 
-pub(super) fn note_positions(report: &mut Report, positions: &BTreeMap<Partition, Offset>) {
-    report.positions.extend(positions.iter().map(|(partition, next)| (partition.to_string(), next.0)));
+pub(super) fn note_positions(report: &mut Report, spec: &JobSpec, positions: &BTreeMap<Partition, Offset>) {
+    report.positions.extend(positions.iter().map(|(partition, next)| (spec.partition_name(*partition), next.0)));
 }

@@ -125,13 +125,13 @@ mod tests {
     /// A flush of partition 0, from an offset to another.
     fn flush(from: i64, to: i64) -> Waiting {
         let span = Span { from: Offset(from), to: Offset(to) };
-        Waiting { spans: BTreeMap::from([(Partition(0), span)]), ..Waiting::default() }
+        Waiting { spans: BTreeMap::from([(Partition::new(0), span)]), ..Waiting::default() }
     }
 
     /// Version that an answer continues, and the offsets it covers.
     fn seen(ring: &Ring, has: Option<u64>) -> (u64, Option<(i64, i64)>) {
         let tail = ring.tail(&[], has).unwrap();
-        (tail.version, tail.waiting.spans.get(&Partition(0)).map(|span| (span.from.0, span.to.0)))
+        (tail.version, tail.waiting.spans.get(&Partition::new(0)).map(|span| (span.from.0, span.to.0)))
     }
 
     /// Three flushes in versions 5, 6 and 8, of ten messages and ten bytes each, and a fourth under way.

@@ -22,7 +22,7 @@ use super::report::{State, Trouble, note_positions, note_tables};
 use super::ring::Ring;
 use super::spec::JobSpec;
 use crate::StreamError;
-use crate::source::{self, Lane, Source};
+use crate::source::{TopicLane, Topics};
 
 /// Longest pause of the control loop: ages, events of the source and stops are noticed this often.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -43,14 +43,14 @@ pub(super) fn run(spec: &JobSpec, shared: &Shared) -> Result<(), StreamError> {
         shared.look_at(&mut disks);
     }
     let faults = Arc::new(Faults::from_plan(spec.kill_plan.as_deref()));
-    let mut source = source::open(&spec.source, &spec.topic, &spec.job)?;
-    let mut begun = begin(spec, source.as_mut(), &faults)?;
+    let mut topics = Topics::open(&spec.source, &spec.topics, &spec.job)?;
+    let mut begun = begin(spec, &mut topics, &faults)?;
     shared.report().added_columns = begun.main.added().to_vec();
-    while let (kept, Next::Grown) = read(spec, shared, source.as_mut(), &mut disks, begun)? {
-        // All that was delivered is committed; a fresh client reads on, at the positions of the table.
-        source = source::open(&spec.source, &spec.topic, &spec.job)?;
+    while let (kept, Next::Grown) = read(spec, shared, &mut topics, &mut disks, begun)? {
+        // All that was delivered is committed; fresh clients read on, at the positions of the table.
+        topics = Topics::open(&spec.source, &spec.topics, &spec.job)?;
         begun = kept;
-        begun.take_partitions(spec, source.as_mut())?;
+        begun.take_partitions(spec, &mut topics)?;
     }
     Ok(())
 }
@@ -59,33 +59,34 @@ pub(super) fn run(spec: &JobSpec, shared: &Shared) -> Result<(), StreamError> {
 enum Next {
     /// The end, as asked.
     Stop,
-    /// The topic has partitions that nobody reads yet.
+    /// A topic has partitions that nobody reads yet.
     Grown,
 }
 
-/// Read from the places of `begun` until the job is stopped, fails, or the topic grows.
+/// Read from the places of `begun` until the job is stopped, fails, or a topic grows.
 fn read(
     spec: &JobSpec,
     shared: &Shared,
-    source: &mut dyn Source,
+    topics: &mut Topics,
     disks: &mut DiskWatch,
     begun: Begun,
 ) -> Result<(Begun, Next), StreamError> {
-    let lanes = source.start(&begun.places.places, spec.readers.max(1))?;
+    let lanes = topics.start(&begun.places.places, spec.readers.max(1))?;
     let positions = begun.places.positions();
-    let basins = basins(spec, &begun, &positions, lanes.len())?;
+    let basins = basins(spec, &begun, &positions, lanes.iter().map(|lane| lane.topic))?;
     {
         let mut report = shared.report();
         report.epoch = begun.epoch;
         report.state = State::Running;
         note_tables(&mut report, &begun);
-        note_positions(&mut report, &positions);
+        note_positions(&mut report, spec, &positions);
         report.jumps.extend_from_slice(&begun.places.jumps);
     }
     let level = Level::default();
     let ring = Ring::new(begun.main.version(), spec.flush.budget_bytes / KEPT_SHARE);
     let live = Live {
         epoch: begun.epoch,
+        topics: &spec.topics,
         ring: &ring,
         basins: &basins,
         schema: columns(spec).0,
@@ -101,7 +102,7 @@ fn read(
     scope(|scope| {
         let committer = Committer::new(spec, shared, &ring, begun, waker.clone());
         let committing = scope.spawn(move || committer.commit_all(&work, &answer));
-        let spawn = |(lane, basin): (Box<dyn Lane>, _)| {
+        let spawn = |(TopicLane { lane, .. }, basin): (TopicLane, _)| {
             let reader = Reader { shared, policy: spec.flush, level: &level, basin, lane, waker: waker.clone() };
             scope.spawn(move || reader.read())
         };
@@ -112,7 +113,7 @@ fn read(
         let mut control = Control {
             spec,
             shared,
-            source,
+            topics,
             basins: &basins,
             ring: &ring,
             level: &level,
@@ -121,7 +122,7 @@ fn read(
             answers,
             in_flight: 0,
         };
-        let result = control.steer(readers).map_err(|error| control.source.explain(error));
+        let result = control.steer(readers).map_err(|error| control.topics.explain(error));
         if result.is_err() {
             // A commit that waits for its source would hold up the end.
             shared.stop();
@@ -141,19 +142,19 @@ fn basins(
     spec: &JobSpec,
     begun: &Begun,
     positions: &BTreeMap<Partition, Offset>,
-    count: usize,
+    topics: impl Iterator<Item = u16>,
 ) -> Result<Vec<Basin>, StreamError> {
     let contract = Arc::new(spec.contract.clone());
     let homes = begun.signals.as_ref().map(|signals| Arc::new(Homes::of(&signals.known))).unwrap_or_default();
-    let intake = || -> Result<Intake, StreamError> {
-        let (contract, source) = (Arc::clone(&contract), begun.places.source.clone());
+    let intake = |topic: u16| -> Result<Intake, StreamError> {
+        let (contract, source) = (Arc::clone(&contract), begun.places.sources[usize::from(topic)].clone());
         let most = spec.max_message_bytes;
         Ok(match spec.encoding.rows() {
             Some(encoding) => Intake::Rows(Box::new(Buffer::new(contract, encoding, source, most, positions.clone())?)),
             None => {
                 let packets = PacketSpec {
                     table: spec.job.clone(),
-                    topic: spec.topic.clone(),
+                    topic: spec.topic(topic).to_owned(),
                     source,
                     max_message_bytes: most,
                     known: begun.signals.as_ref().map(|signals| signals.known.clone()).unwrap_or_default(),
@@ -163,14 +164,14 @@ fn basins(
             }
         })
     };
-    (0..count).map(|_| intake().map(Basin::new)).collect()
+    topics.map(|topic| intake(topic).map(Basin::new)).collect()
 }
 
 /// Decides when to flush, and carries what the committer answers.
 struct Control<'a> {
     spec: &'a JobSpec,
     shared: &'a Shared,
-    source: &'a mut dyn Source,
+    topics: &'a mut Topics,
     basins: &'a [Basin],
     ring: &'a Ring,
     level: &'a Level,
@@ -187,8 +188,8 @@ impl Control<'_> {
         let mut noted = Instant::now();
         let mut next = Next::Stop;
         while !self.shared.is_stopping() && !readers.iter().any(ScopedJoinHandle::is_finished) {
-            self.source.listen()?;
-            if self.source.has_grown()? {
+            self.topics.listen()?;
+            if self.topics.has_grown()? {
                 next = Next::Grown;
                 break;
             }
@@ -244,7 +245,7 @@ impl Control<'_> {
             }
             let mut taken = filled.take(self.level)?;
             // While the buffer is held its lane delivers nothing: these are the epochs of the last messages in it.
-            let mut epochs = self.source.leader_epochs();
+            let mut epochs = self.topics.leader_epochs();
             drop(filled);
             epochs.retain(|partition, _| taken.spans.contains_key(partition));
             leader_epochs.extend(epochs);
@@ -255,7 +256,7 @@ impl Control<'_> {
             });
         }
         let Some(flush) = flush else { return Ok(true) };
-        under_way.depart(flush.waiting());
+        under_way.depart(flush.waiting()?);
         drop(under_way);
         self.level.under_way_bytes.fetch_add(flush.bytes, Ordering::SeqCst);
         self.in_flight += 1;
@@ -299,7 +300,7 @@ impl Control<'_> {
         let landing = answer?;
         self.in_flight -= 1;
         self.level.under_way_bytes.fetch_sub(landing.freed, Ordering::SeqCst);
-        self.source.note_committed(&landing.positions);
+        self.topics.note_committed(&landing.positions);
         Ok(())
     }
 
@@ -328,17 +329,17 @@ impl Control<'_> {
             is_empty &= filled.buffer.is_empty();
         }
         self.shared.read_cpu.count_this_thread();
-        let trouble = self.source.trouble();
+        let trouble = self.topics.trouble();
         let mut report = self.shared.report();
         report.buffered_rows = self.level.rows.load(Ordering::SeqCst) as u64;
         report.buffered_bytes = self.level.bytes.load(Ordering::SeqCst) as u64;
-        report.lag = if is_at_end { 0 } else { lag + self.source.lag() };
+        report.lag = if is_at_end { 0 } else { lag + self.topics.lag() };
         report.caught_up = is_at_end && is_empty && self.in_flight == 0 && trouble.is_none();
         if self.in_flight == 0 {
             report.state = if trouble.is_some() { State::Paused } else { State::Running };
-            report.error = trouble.map(|message| Trouble {
+            report.error = trouble.map(|(topic, message)| Trouble {
                 code: "source-unreachable".to_owned(),
-                message: format!("waiting for topic {}: {message}", self.spec.topic),
+                message: format!("waiting for topic {}: {message}", self.spec.topic(topic)),
                 hint: "`neuralake status` shows whether the broker runs.".to_owned(),
                 retryable: true,
             });

@@ -99,7 +99,7 @@ impl Signals {
                 let id = uuid::Uuid::parse_str(name).ok();
                 if let (Some(id), Some(shape), Some(next)) = (id, shape, next) {
                     let home = main.txn(&spec.mark_key(&home_key(name)))?.and_then(|noted| i32::try_from(noted).ok());
-                    known.push(KnownStream { id: *id.as_bytes(), shape, next, partition: home.map(Partition) });
+                    known.push(KnownStream { id: *id.as_bytes(), shape, next, partition: home.map(Partition::new) });
                 }
             }
         }

@@ -7,7 +7,7 @@ use neuralake_core::contract::Contract;
 use neuralake_core::decode::RowEncoding;
 use neuralake_core::position::Partition;
 use neuralake_lake::StoreSpec;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::disk::DiskPolicy;
 use crate::StreamError;
@@ -91,8 +91,9 @@ pub struct FlushPolicy {
 pub struct JobSpec {
     /// Name of the job, which is the name of its table.
     pub job: String,
-    /// Topic it reads.
-    pub topic: String,
+    /// Topics it reads, each once; one may be written as a text.
+    #[serde(alias = "topic", deserialize_with = "one_or_many")]
+    pub topics: Vec<String>,
     /// What its messages hold.
     #[serde(default)]
     pub encoding: Encoding,
@@ -109,7 +110,7 @@ pub struct JobSpec {
     pub on_missing: OnMissing,
     /// When to flush.
     pub flush: FlushPolicy,
-    /// Threads that read and decode; more than the topic has partitions are not started.
+    /// Threads that read and decode; more than there are partitions are not started, and each topic has one.
     pub readers: usize,
     /// A larger message is a dead letter.
     pub max_message_bytes: usize,
@@ -138,8 +139,21 @@ impl JobSpec {
         if spec.encoding.rows().is_some() {
             spec.contract.validate()?;
         }
+        spec.check_topics()?;
         spec.check_bounds()?;
         Ok(spec)
+    }
+
+    /// Refuse a topic named twice, and packets of several: the table remembers on which partition a stream comes, by
+    /// its number alone.
+    fn check_topics(&self) -> Result<(), StreamError> {
+        if let Some(twice) = self.topics.iter().enumerate().find(|(at, topic)| self.topics[..*at].contains(topic)) {
+            return Err(StreamError::SpecInvalid(format!("topic {} is named twice", twice.1)));
+        }
+        if self.encoding == Encoding::Packets && self.topics.len() > 1 {
+            return Err(StreamError::SpecInvalid("sample packets come from one topic".to_owned()));
+        }
+        Ok(())
     }
 
     /// Refuse what would never, or always, flush, and what a batch cannot hold.
@@ -150,6 +164,8 @@ impl JobSpec {
             // A column of texts in one batch is addressed by 31 bits; half of that leaves room for one message more.
             ("flush.max_bytes", flush.max_bytes as u64, 1 << 30),
             ("flush.max_age_ms", flush.max_age_ms, 86_400_000),
+            // Each has a client and a thread of its own.
+            ("topics", self.topics.len() as u64, 64),
             ("readers", self.readers as u64, 256),
             ("max_message_bytes", self.max_message_bytes as u64, 1 << 30),
             ("deadline_s", self.deadline_s, 86_400),
@@ -185,8 +201,8 @@ impl JobSpec {
         format!("{}/epoch", self.job)
     }
 
-    pub(super) fn incarnation_key(&self) -> String {
-        format!("{}/{}/id", self.job, self.topic)
+    pub(super) fn incarnation_key(&self, topic: u16) -> String {
+        format!("{}/{}/id", self.job, self.topic(topic))
     }
 
     /// Key of what a flush has the table remember.
@@ -195,21 +211,47 @@ impl JobSpec {
     }
 
     pub(super) fn position_key(&self, partition: Partition) -> String {
-        format!("{}/{}/{partition}", self.job, self.topic)
+        format!("{}/{}/{}", self.job, self.topic(partition.topic), partition.number)
     }
 
     /// Kafka's leader epoch of the message before the position; -1 where it is not known.
     pub(super) fn leader_epoch_key(&self, partition: Partition) -> String {
-        format!("{}/{}/{partition}/leader_epoch", self.job, self.topic)
+        format!("{}/leader_epoch", self.position_key(partition))
     }
 
     /// How often the log was cut below a position and read on all the same.
-    pub(super) fn branch_key(&self) -> String {
-        format!("{}/{}/branch", self.job, self.topic)
+    pub(super) fn branch_key(&self, topic: u16) -> String {
+        format!("{}/{}/branch", self.job, self.topic(topic))
     }
 
     /// The last choice that was spent.
     pub(super) fn choice_key(&self) -> String {
         format!("{}/choice", self.job)
     }
+
+    /// Name of a topic by its place in the list.
+    pub(super) fn topic(&self, topic: u16) -> &str {
+        &self.topics[usize::from(topic)]
+    }
+
+    /// A partition as reports and errors name it: by its number, and by its topic where there are several.
+    pub(super) fn partition_name(&self, partition: Partition) -> String {
+        if self.topics.len() == 1 {
+            return partition.number.to_string();
+        }
+        format!("{}/{}", self.topic(partition.topic), partition.number)
+    }
+}
+
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Named {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match Named::deserialize(deserializer)? {
+        Named::One(topic) => vec![topic],
+        Named::Many(topics) => topics,
+    })
 }

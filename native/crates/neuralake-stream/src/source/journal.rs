@@ -74,7 +74,7 @@ impl JournalLane {
 
 /// A place that the journal does not hold, in the words of every source.
 fn missing(topic: &str, partition: Partition, error: JournalError) -> StreamError {
-    let (topic, partition) = (topic.to_owned(), partition.0);
+    let (topic, partition) = (topic.to_owned(), partition.number);
     match error {
         JournalError::OffsetTrimmed { offset: position, first, .. } => {
             StreamError::PositionDeleted { topic, partition, position: offset(position).0, first: offset(first).0 }
@@ -127,7 +127,7 @@ impl Source for JournalSource {
             .into_iter()
             .map(|dealt| {
                 let readers = dealt.into_iter().map(|(partition, place)| {
-                    let number = u32::try_from(partition.0).unwrap_or(u32::MAX);
+                    let number = u32::try_from(partition.number).unwrap_or(u32::MAX);
                     let from = u64::try_from(place.offset.0).unwrap_or(0);
                     let reader = Reader::open(&self.topic, number, from);
                     Ok((*partition, reader.map_err(|e| missing(self.topic.name(), *partition, e))?))
@@ -178,7 +178,7 @@ fn plain(positions: &BTreeMap<Partition, Offset>) -> BTreeMap<u32, u64> {
     positions
         .iter()
         .map(|(partition, offset)| {
-            (u32::try_from(partition.0).unwrap_or(u32::MAX), u64::try_from(offset.0).unwrap_or(0))
+            (u32::try_from(partition.number).unwrap_or(u32::MAX), u64::try_from(offset.0).unwrap_or(0))
         })
         .collect()
 }
@@ -188,5 +188,5 @@ fn offset(value: u64) -> Offset {
 }
 
 fn number(partition: u32) -> Partition {
-    Partition(i32::try_from(partition).unwrap_or(i32::MAX))
+    Partition::new(i32::try_from(partition).unwrap_or(i32::MAX))
 }

@@ -169,14 +169,14 @@ impl Source for KafkaSource {
     fn remembered(&mut self) -> Result<BTreeMap<Partition, Offset>, StreamError> {
         let mut asked = TopicPartitionList::new();
         for part in self.held()? {
-            asked.add_partition(&self.topic, part.partition.0);
+            asked.add_partition(&self.topic, part.partition.number);
         }
         match self.consumer.committed_offsets(asked, ANSWER_WITHIN) {
             Ok(found) => Ok(found
                 .elements()
                 .iter()
                 .filter_map(|element| match element.offset() {
-                    rdkafka::Offset::Offset(offset) => Some((Partition(element.partition()), Offset(offset))),
+                    rdkafka::Offset::Offset(offset) => Some((Partition::new(element.partition()), Offset(offset))),
                     _ => None,
                 })
                 .collect()),
@@ -228,7 +228,7 @@ impl Source for KafkaSource {
                     .consumer
                     .fetch_watermarks(&self.topic, partition, ANSWER_WITHIN)
                     .map_err(|e| self.unreachable(&e))?;
-                Ok(Held { partition: Partition(partition), first: Offset(first), end: Offset(end) })
+                Ok(Held { partition: Partition::new(partition), first: Offset(first), end: Offset(end) })
             })
             .collect()
     }
@@ -413,7 +413,7 @@ fn unreachable(topic: &str, told: &Mutex<Told>, error: &KafkaError) -> StreamErr
 pub(super) fn assignment(topic: &str, places: &BTreeMap<Partition, Place>) -> Result<TopicPartitionList, KafkaError> {
     let mut list = TopicPartitionList::with_capacity(places.len());
     for (partition, place) in places {
-        list.add_partition_offset(topic, partition.0, rdkafka::Offset::Offset(place.offset.0))?;
+        list.add_partition_offset(topic, partition.number, rdkafka::Offset::Offset(place.offset.0))?;
     }
     let epochs: Vec<_> = places.values().map(|place| place.leader_epoch).collect();
     set_leader_epochs(&mut list, &epochs);

@@ -151,7 +151,7 @@ pub(super) fn next_place<C: ClientContext>(consumer: &Client<C>, wait: Duration)
         let found = message.as_ref();
         let is_end = found.err == c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF;
         let error = (found.err.is_error() && !is_end).then(|| found.err.into());
-        let seen = Seen { partition: Partition(found.partition), offset: Offset(found.offset), error };
+        let seen = Seen { partition: Partition::new(found.partition), offset: Offset(found.offset), error };
         c::rd_kafka_message_destroy(message.as_ptr());
         Some(seen)
     }

@@ -62,7 +62,7 @@ impl<C: ConsumerContext> Queue<C> {
             // SAFETY: as above; the name is NUL-terminated and copied. The handle is counted by librdkafka, and given
             // back once the forwarding stands.
             unsafe {
-                let from = NonNull::new(rd_kafka_queue_get_partition(native, topic.as_ptr(), partition.0))?;
+                let from = NonNull::new(rd_kafka_queue_get_partition(native, topic.as_ptr(), partition.number))?;
                 rd_kafka_queue_forward(from.as_ptr(), own.queue.as_ptr());
                 rd_kafka_queue_destroy(from.as_ptr());
             }
@@ -130,7 +130,7 @@ impl Drop for Taken {
 }
 
 fn entry(message: &rd_kafka_message_t) -> Entry<'_> {
-    let partition = Partition(message.partition);
+    let partition = Partition::new(message.partition);
     if message.err != rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
         return Entry::Event(partition, message.err.into());
     }

@@ -60,7 +60,7 @@ impl Missing {
     /// As the error that stops a job.
     #[must_use]
     pub fn error(&self, topic: &str, incarnation: Uuid) -> StreamError {
-        let (topic, partition, position) = (topic.to_owned(), self.held.partition.0, self.position.0);
+        let (topic, partition, position) = (topic.to_owned(), self.held.partition.number, self.position.0);
         match self.cause {
             Cause::Deleted => StreamError::PositionDeleted { topic, partition, position, first: self.held.first.0 },
             Cause::PastEnd => StreamError::PositionPastEnd { topic, partition, position, end: self.held.end.0 },

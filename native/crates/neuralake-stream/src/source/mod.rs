@@ -10,6 +10,7 @@ mod kafka_cut;
 mod kafka_ffi;
 mod kafka_queue;
 mod missing;
+mod topics;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub use journal::JournalSource;
 pub use kafka::KafkaSource;
 use kafka::{assignment as kafka_assignment, refused as kafka_refused};
 pub use missing::{Cause, Missing, find_missing};
+pub use topics::{TopicLane, Topics};
 
 /// A position, with what proves that the log before it is still the one that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
