@@ -4,8 +4,10 @@ use super::block::{BlockPlace, Blocks};
 use super::sample::{Dtype, Sample};
 use crate::decode::packet::{Layout, Packet};
 
-/// Channels and moments of a packet in time order that are turned at once.
-const TILE: usize = 32;
+/// Channels of a packet in time order that are turned at once: a cache line of 16-bit samples.
+const TILE_CHANNELS: usize = 32;
+/// Moments that are turned at once.
+const TILE_MOMENTS: usize = 128;
 
 /// A run under construction.
 #[derive(Debug)]
@@ -81,9 +83,9 @@ fn append<T: Sample, const N: usize>(channels: &mut [Vec<T>], packet: &Packet<'_
         }
         Layout::TimeMajor => {
             // A few moments of all channels stay in the cache while they are turned.
-            for moments in samples.chunks(packet.shape.channels * TILE) {
-                for (number, group) in channels.chunks_mut(TILE).enumerate() {
-                    append_tile(group, number * TILE, moments, packet.shape.channels, read);
+            for moments in samples.chunks(packet.shape.channels * TILE_MOMENTS) {
+                for (number, group) in channels.chunks_mut(TILE_CHANNELS).enumerate() {
+                    append_tile(group, number * TILE_CHANNELS, moments, packet.shape.channels, read);
                 }
             }
         }
@@ -99,8 +101,8 @@ fn append_tile<T: Sample, const N: usize>(
     count: usize,
     read: impl Fn([u8; N]) -> T + Copy,
 ) {
-    let mut tile = [[T::default(); TILE]; TILE];
-    for (moment, all) in moments.chunks_exact(count).take(TILE).enumerate() {
+    let mut tile = [[T::default(); TILE_MOMENTS]; TILE_CHANNELS];
+    for (moment, all) in moments.chunks_exact(count).take(TILE_MOMENTS).enumerate() {
         for (row, bytes) in tile.iter_mut().zip(&all[first..]) {
             row[moment] = read(*bytes);
         }
@@ -117,7 +119,7 @@ mod tests {
 
     #[test]
     fn both_orders_of_samples_are_gathered_alike_around_the_size_of_a_tile() {
-        for (channels, moments) in [(1, 1), (1, 97), (31, 33), (32, 32), (33, 31), (70, 45), (64, 96)] {
+        for (channels, moments) in [(1, 1), (1, 97), (31, 33), (32, 32), (33, 31), (70, 45), (64, 128), (40, 300)] {
             let sample = |channel: usize, moment: usize| (channel * 100 + moment) as i16;
             let wanted: Vec<Vec<i16>> =
                 (0..channels).map(|channel| (0..moments).map(|moment| sample(channel, moment)).collect()).collect();
