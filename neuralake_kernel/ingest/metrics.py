@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from neuralake_kernel.ingest.report import JobReport
+from neuralake_kernel.position import positions_by_topic
 
 __all__ = ["ReportCollector", "serve"]
 
@@ -79,6 +80,12 @@ class ReportCollector(Collector):
             yield _counter(name, text, (), [((), getattr(report, field))], table)
         for name, (field, text) in _GAUGES.items():
             yield _gauge(name, text, (), [((), getattr(report, field))], table)
+        positions = [
+            ((topic, str(partition)), offset)
+            for topic, offsets in positions_by_topic(report.positions, report.topics).items()
+            for partition, offset in offsets.items()
+        ]
+        yield _gauge("position", "Next offset to read, as committed.", ("topic", "partition"), positions, table)
         violations = [((rule,), count) for rule, count in report.reasons.items()]
         yield _counter(
             "violations", "Breaches that kept a row or a message out, by rule.", ("rule",), violations, table

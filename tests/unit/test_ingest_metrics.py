@@ -80,6 +80,15 @@ def test_every_figure_of_the_report_is_told_once() -> None:
     assert figures["neuralake_ingest_violations_total", (("rule", 'value|max="9"'), ("table", "eeg"))] == 107
 
 
+def test_positions_are_told_by_topic_and_partition() -> None:
+    name, table = "neuralake_ingest_position", ("table", "eeg")
+    assert rendered(replace(REPORT, positions={1: 7}))[name, (("partition", "1"), table, ("topic", "eeg.raw"))] == 7
+    several = replace(REPORT, topics=("left", "right"), positions={"left/0": 5, "right/0": 6})
+    figures = rendered(several)
+    assert [figures[name, (("partition", "0"), table, ("topic", topic))] for topic in several.topics] == [5, 6]
+    assert JobReport.from_json(several.to_json()) == several
+
+
 def test_one_state_and_one_circuit_state_is_set() -> None:
     figures = rendered(REPORT)
     states = {dict(labels)["state"] for (name, labels), value in figures.items() if name.endswith("_state") and value}
