@@ -45,7 +45,7 @@ from neuralake_kernel.source.topic import (
 
 if TYPE_CHECKING:
     from neuralake_kernel.source.journal import JournalProducer
-    from neuralake_kernel.source.kafka import KafkaProducer
+    from neuralake_kernel.source.kafka_producer import KafkaProducer
     from neuralake_kernel.source.keeping import Consumer, Journal, RetentionPolicy, TrimReport
 
 __all__ = [
@@ -98,7 +98,7 @@ _LAZY = {
     "Consumer": "keeping",
     "Journal": "keeping",
     "JournalProducer": "journal",
-    "KafkaProducer": "kafka",
+    "KafkaProducer": "kafka_producer",
     "RetentionPolicy": "keeping",
     "TrimReport": "keeping",
 }

@@ -18,7 +18,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from neuralake_kernel import _bridge
 from neuralake_kernel.errors import FencedError, SourceError
 from neuralake_kernel.source.faults import Faults
-from neuralake_kernel.source.kafka import ANSWER_TIMEOUT_S, AWAY, STEP_S, KafkaDriver, kafka_error
+from neuralake_kernel.source.kafka import ANSWER_TIMEOUT_S, AWAY, KafkaDriver, kafka_error
+from neuralake_kernel.source.kafka_producer import STEP_S
 from neuralake_kernel.source.spool import Note
 
 if TYPE_CHECKING:
