@@ -88,10 +88,9 @@ def prefix(sent: Mapping[tuple[int, int], Sent], positions: Mapping[int, int]) -
     return list(chain.from_iterable(held))
 
 
-def has_seen_enough(looks: Sequence[Look], kills: int) -> bool:
-    """Whether rows on their way were seen more often than their writer died, and from more than one life of it."""
-    epochs = [look.epoch for look in tuple(looks) if look.waiting]
-    return len(epochs) > kills and len(set(epochs)) > 1
+def waiting_epochs(looks: Sequence[Look]) -> list[int]:
+    """Epochs of the looks that saw rows on their way."""
+    return [look.epoch for look in tuple(looks) if look.waiting]
 
 
 def looked_at(
@@ -107,7 +106,11 @@ def looked_at(
         wait_until(lambda: lab.catalog.snapshots.is_created(table), timeout_s=60, what="the table")
         with Watcher(lab, table) as watcher:
             plan.carry_out(job, wait_until, timeout_s=60 + 10 * kills)
-            wait_until(lambda: has_seen_enough(watcher.looks, kills), timeout_s=60, what="rows on their way")
+            # More looks than deaths, and of more than one life.
+            wait_until(lambda: len(waiting_epochs(watcher.looks)) > kills, timeout_s=60, what="rows on their way")
+            seen = max(waiting_epochs(watcher.looks))
+            lab.stack.supervisor.restart(table)
+            wait_until(lambda: max(waiting_epochs(watcher.looks)) > seen, timeout_s=60, what="those of another life")
             looks = watcher.stop()
         sent = traffic.stop()
         assert job.wait(60).caught_up

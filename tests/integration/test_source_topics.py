@@ -182,7 +182,7 @@ def test_a_replay_sends_each_row_once(broker: Broker, topic: str, tmp_path: Path
     assert first["event_time"] == 1_557_936_053_329_000
     assert [json.loads(message)["ch8_uv"] for message in messages] == expected.get_column("ch8_uv").to_list()
     listed = [json.loads(line) for line in sent_to.read_text().splitlines()]
-    assert listed == [{"partition": 0, "offset": offset, "rows": 1} for offset in range(22_490)]
+    assert listed == [{"topic": topic, "partition": 0, "offset": offset, "rows": 1} for offset in range(22_490)]
 
 
 def test_a_replay_keeps_the_rhythm(broker: Broker, topic: str, second: Recording) -> None:
