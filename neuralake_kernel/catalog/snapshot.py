@@ -191,7 +191,8 @@ class Snapshots:
             if name in self._renewing:
                 return
             self._renewing.add(name)
-        threading.Thread(target=self._renew, args=(name, prepare), name=f"neuralake-renew-{name}", daemon=True).start()
+        # Not a daemon: the end of a program waits for it, for a thread that is cut short inside the engine aborts.
+        threading.Thread(target=self._renew, args=(name, prepare), name=f"neuralake-renew-{name}").start()
 
     def _renew(self, name: str, prepare: "Callable[[DeltaTable], object]") -> None:
         from deltalake.exceptions import DeltaError
