@@ -17,9 +17,13 @@ __all__ = ["main"]
 def main(arguments: list[str]) -> int:
     """Watch the descriptor named first while the program named next runs."""
     descriptor = int(arguments[0])
-    program = subprocess.Popen(arguments[1:], close_fds=True)
+    program: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
 
-    def hand_on(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler
+    def hand_on(number: int, frame: FrameType | None = None) -> None:  # noqa: ARG001 - the signature of a handler
+        if program is None:
+            early.append(number)
+            return
         with contextlib.suppress(ProcessLookupError):
             program.send_signal(number)
 
@@ -29,7 +33,11 @@ def main(arguments: list[str]) -> int:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(os.getpgrp(), signal.SIGKILL)
 
+    # Before the program is there: a stop asked for while it starts would end only this process, and leave the program.
     signal.signal(signal.SIGTERM, hand_on)
+    program = subprocess.Popen(arguments[1:], close_fds=True)
+    for number in early:
+        hand_on(number)
     threading.Thread(target=watch, daemon=True).start()
     code = program.wait()
     if code < 0:

@@ -155,15 +155,36 @@ def test_a_lifeline_kills_where_there_is_no_death_signal(home: Path, wait_until:
 
 def test_a_lifeline_hands_on_signals_and_exit_codes(home: Path, wait_until: Wait) -> None:
     home.mkdir()
-    code = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(71)); open('up', 'w'); signal.pause()"
+    # Blocked and waited for: a handler could run just before a `pause()`, which then waits for good.
+    code = (
+        "import signal, sys; stop = {signal.SIGTERM}; signal.pthread_sigmask(signal.SIG_BLOCK, stop)\n"
+        "open('up', 'w').close(); signal.sigwait(stop); sys.exit(71)"
+    )
     lifeline = Lifeline()
     spec = ProcessSpec("sleeper", "service", (sys.executable, "-S", "-c", code))
     child = spawn(spec, token="t", log=home / "log", home=home, environment=os.environ, lifeline=lifeline)
     os.close(lifeline.read_end)
-    wait_until((home / "up").exists, what="the handler")
+    wait_until((home / "up").exists, what="the program")
     child.send_signal(signal.SIGTERM)
     assert child.wait(10) == 71
     os.close(lifeline.write_end)
+
+
+def test_a_lifeline_hands_on_a_stop_that_comes_while_the_program_starts() -> None:
+    start_late = (
+        "import os, signal, subprocess, sys; start = subprocess.Popen\n"
+        "def stopped(*of, **named): made = start(*of, **named); os.kill(os.getpid(), signal.SIGTERM); return made\n"
+        "subprocess.Popen = stopped\n"
+        "from neuralake_kernel.stack.lifeline import main; sys.exit(main(sys.argv[1:]))"
+    )
+    read_end, write_end = os.pipe()
+    program = (sys.executable, "-S", "-c", "import signal; signal.pause()")
+    argv = [sys.executable, "-c", start_late, str(read_end), *program]
+    # The program holds the pipe its output goes to: the end of the pipe is the end of the program.
+    ended = subprocess.run(argv, pass_fds=[read_end], stdout=subprocess.PIPE, timeout=20, check=False)
+    assert ended.returncode == -signal.SIGTERM
+    os.close(read_end)
+    os.close(write_end)
 
 
 def test_a_log_is_rotated_under_its_writer(home: Path) -> None:

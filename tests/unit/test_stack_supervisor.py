@@ -22,6 +22,8 @@ from neuralake_kernel.stack.state import SupervisorFiles
 
 Wait = Callable[..., None]
 SLEEPER = "import signal; signal.pause()"
+# Blocked and waited for: a handler could run just before a `pause()`, which then waits for good.
+AWAITS_STOP = "import signal; stop = {signal.SIGTERM}; signal.pthread_sigmask(signal.SIG_BLOCK, stop)\n"
 
 
 @pytest.fixture
@@ -201,26 +203,18 @@ def test_a_stop_ends_in_sigkill_and_takes_the_whole_group(supervisor: Supervisor
 
 
 def test_a_stop_lets_a_process_finish(supervisor: Supervisor, wait_until: Wait) -> None:
-    code = (
-        "import signal, sys\n"
-        "def leave(*_): print('flushed', flush=True); sys.exit(0)\n"
-        "signal.signal(signal.SIGTERM, leave); print('up', flush=True); signal.pause()"
-    )
+    code = AWAITS_STOP + "print('up', flush=True); signal.sigwait(stop); print('flushed', flush=True)"
     supervisor.start(python("polite", code, kind="job"))
-    wait_until(lambda: "up" in supervisor.logs("polite"), what="the handler")
+    wait_until(lambda: "up" in supervisor.logs("polite"), what="the program")
     assert supervisor.stop("polite").state == "stopped"
     assert supervisor.logs("polite").splitlines() == ["up", "flushed"]
 
 
 def test_shutdown_stops_jobs_before_the_services_they_use(supervisor: Supervisor, home: Path, wait_until: Wait) -> None:
-    code = (
-        "import os, signal, sys, time\n"
-        "def leave(*_): open('order', 'a').write(NAME); sys.exit(0)\n"
-        "signal.signal(signal.SIGTERM, leave); open(NAME, 'w'); signal.pause()"
-    )
+    code = AWAITS_STOP + "open(NAME, 'w').close(); signal.sigwait(stop); open('order', 'a').write(NAME)"
     supervisor.start(python("store", f"NAME = 's'\n{code}"))
     supervisor.start(python("job", f"NAME = 'j'\n{code}", kind="job"))
-    wait_until(lambda: (home / "s").exists() and (home / "j").exists(), what="both handlers")
+    wait_until(lambda: (home / "s").exists() and (home / "j").exists(), what="both programs")
     supervisor.shutdown()
     assert (home / "order").read_text() == "js"
     assert not supervisor.is_running
