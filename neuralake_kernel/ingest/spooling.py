@@ -84,7 +84,7 @@ class SpoolHandle:
         Raises
         ------
         SourceError
-            The drainer stopped for good: ``spool-offset-missing``, ``broker-refused``, ``spool-locked``.
+            The drainer stopped for good: ``spool-place-unknown``, ``broker-refused``, ``spool-locked``.
         FencedError
             Another drainer of the same spool has begun.
         """

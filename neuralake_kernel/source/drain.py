@@ -1,51 +1,50 @@
 """Sends what a spool holds to Kafka, each message exactly once.
 
-A transaction holds the messages and, as an offset of the spool's group on the target partition, the sequence that comes
-after them: both land or neither. Whatever is in doubt (the broker away, an answer unheard) ends the session; the next
-one lets Kafka settle what was open under the same transactional id and asks the group where to go on. A second drainer
-fences the first, which stops for good.
+Messages land by transactions. Before each commit the spool notes, durably, where in the target the last message of
+each partition is. A session begins by waiting until the fate of all that was sent before is decided, and then looks
+there: what committed readers find has landed, the rest is sent again. The target itself tells, so no answer of the
+broker has to be believed, also not one that it gave and could not keep. A second drainer fences the first, which stops
+for good.
 """
 
 from __future__ import annotations
 
 import fcntl
 import threading
-from typing import TYPE_CHECKING, Any, Final, Self
+import time
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
 
 from neuralake_kernel import _bridge
 from neuralake_kernel.errors import FencedError, SourceError
+from neuralake_kernel.source.drain_note import Note, Tried
+from neuralake_kernel.source.drain_session import Session, UnansweredError
 from neuralake_kernel.source.faults import Faults
-from neuralake_kernel.source.kafka import ANSWER_TIMEOUT_S, AWAY, KafkaDriver, kafka_error
-from neuralake_kernel.source.kafka_producer import STEP_S
-from neuralake_kernel.source.spool import Note
+from neuralake_kernel.source.kafka import AWAY, KafkaDriver, kafka_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from neuralake_kernel.source.broker import Broker
     from neuralake_kernel.source.spool import Spool, SpoolChoice
 
-__all__ = ["Drainer", "UnansweredError"]
+__all__ = ["Drainer"]
 
 TURN_MESSAGES: Final = 10_000
 TURN_BYTES: Final = 8 << 20
 LOOK_S: Final = 0.05
 AGAIN_S: Final = 0.5
-GRACE_S: Final = 2.0
-TRANSACTION_MS: Final = 30_000
+#: How long the markers of a transaction may take before the drainer does something about it, and does it again.
+SETTLE_S: Final = 5.0
+SETTLE_AGAIN_S: Final = 30.0
 FENCED: Final = {
     KafkaError._FENCED,  # noqa: SLF001 - librdkafka's own name
     KafkaError.INVALID_PRODUCER_EPOCH,
     KafkaError.PRODUCER_FENCED,
 }
-
-
-class UnansweredError(SourceError):
-    """A call into the client that does not come back: only the end of the process ends it."""
 
 
 class Drainer:
@@ -58,9 +57,9 @@ class Drainer:
     broker
         Kafka.
     on_missing
-        What to do when the spool has sent before and Kafka knows of no offset: ``fail``; ``resend`` from the last place
-        known to be in this topic, which may double but loses nothing; ``skip`` all that may have been sent, which
-        doubles nothing.
+        What to do when the target cannot tell what of the spool it has, being another topic by now, or having deleted
+        the messages in doubt: ``fail``; ``resend`` from the last place known to be in this topic, which may double
+        but loses nothing; ``skip`` all that may have been sent, which doubles nothing.
     faults
         Plan of deaths for fault tests.
 
@@ -78,6 +77,7 @@ class Drainer:
         self._driver = KafkaDriver(broker.options)
         self._on_missing = on_missing
         self._faults = Faults(faults)
+        self._waiting_since: dict[int, float] = {}
         self._note = Note.read(spool.note_path)
         self.trouble = ""
         self._lock = (spool.folder / "drain.lock").open("w")
@@ -105,7 +105,7 @@ class Drainer:
         Raises
         ------
         SourceError
-            ``spool-offset-missing``; ``broker-refused``: Kafka will not take a message.
+            ``spool-place-unknown``; ``broker-refused``: Kafka will not take a message.
         FencedError
             Another drainer of the same spool has begun.
         UnansweredError
@@ -113,14 +113,8 @@ class Drainer:
         """
         while not stopping.is_set():
             try:
-                with _Session(self._spool, self._driver) as session:
-                    places = self._places(session)
-                    self._spool.move(places, is_start=True)
-                    self.trouble = ""
-                    while not stopping.is_set():
-                        if not self._turn(session, places):
-                            stopping.wait(LOOK_S)
-                        tell()
+                with Session(self._driver, self._topic, self._spool.id) as session:
+                    self._drain(session, stopping, tell)
             except KafkaException as caught:
                 error = kafka_error(caught)
                 if error.code() in FENCED:
@@ -139,22 +133,31 @@ class Drainer:
             tell()
             stopping.wait(AGAIN_S)
 
-    def _places(self, session: _Session) -> dict[int, int]:
-        """Where to go on: Kafka's word, else the choice made."""
+    def _drain(self, session: Session, stopping: threading.Event, tell: Callable[[], None]) -> None:
+        """Send until told to stop, or until a session must begin anew to find out what became of a commit."""
+        places = self._begin(session, stopping, tell)
+        while not stopping.is_set() and self._look(session):
+            if not self._turn(session, places):
+                stopping.wait(LOOK_S)
+            tell()
+
+    def _begin(self, session: Session, stopping: threading.Event, tell: Callable[[], None]) -> dict[int, int]:
+        """Where to go on, by the target's own word, else by the choice made; nowhere if it is told to stop."""
         held = self._spool.driver.offsets(self._topic)
         target = self._target(held)
-        found = session.committed(sorted(held))
-        places: dict[int, int] = {}
-        for partition, (first, _) in held.items():
-            place = found[partition]
-            has_sent = partition in self._note.tried or first > 0
-            if place is not None:
-                places[partition] = place
-            elif not has_sent:
-                places[partition] = first
-            else:
-                places[partition] = self._chosen(partition, first, target)
-        self._note.target = target
+        ends = self._driver.offsets(self._topic)
+        if not self._settle(session, self._unsent(held), ends, stopping, tell):
+            return {}
+        places = {
+            partition: self._place(session, partition, first, target, ends[partition][0])
+            for partition, (first, _) in held.items()
+        }
+        self._note.target, self._note.landed = target, dict(places)
+        self._note.tried.clear()
+        self._waiting_since.clear()
+        self._note.write(self._spool.note_path)
+        self._spool.move(places, is_start=True)
+        self.trouble = ""
         return places
 
     def _target(self, held: Collection[int]) -> str:
@@ -171,134 +174,128 @@ class Drainer:
             raise SourceError(msg, code="spool-partitions", hint="Give the topic as many partitions as the spool has.")
         return target
 
+    def _unsent(self, held: Mapping[int, tuple[int, int]]) -> dict[int, int]:
+        """The first place of each partition whose message is not known to have landed."""
+        places = {partition: self._note.landed.get(partition, first) for partition, (first, _) in held.items()}
+        return {partition: place for partition, place in places.items() if place < held[partition][1]}
+
+    def _settle(
+        self,
+        session: Session,
+        unsent: Mapping[int, int],
+        ends: Mapping[int, tuple[int, int]],
+        stopping: threading.Event,
+        tell: Callable[[], None],
+    ) -> bool:
+        """Wait until the fate of all that may be of this spool is decided; False if told to stop.
+
+        A broker that was killed may come back without the marker of a transaction it had answered for. What was sent
+        hangs there until a later marker of the same producer: that of an abort, so that nothing lands unseen.
+        """
+        due = time.monotonic() + SETTLE_S
+        while not stopping.is_set():
+            stable = session.stable_ends(unsent)
+            hanging = sorted(partition for partition, end in stable.items() if end < ends[partition][1])
+            if not hanging:
+                return True
+            if time.monotonic() > due:
+                self.trouble = f"Waiting for transactions that stand open in {self._topic}, partitions {hanging}."
+                self._give_up(session, {partition: unsent[partition] for partition in hanging})
+                due = time.monotonic() + SETTLE_AGAIN_S
+            tell()
+            stopping.wait(LOOK_S)
+        return False
+
+    def _give_up(self, session: Session, places: Mapping[int, int]) -> None:
+        """Send a message to each partition and abort: the marker ends all that this spool left open there."""
+        session.begin()
+        for partition, place in places.items():
+            session.send(partition, self._read(partition, place, messages=1))
+        session.flush()
+        session.abort()
+
+    def _place(self, session: Session, partition: int, first: int, target: str, target_first: int) -> int:
+        """Where to go on in one partition: after the last commit that committed readers find."""
+        landed = self._note.landed.get(partition)
+        if landed is None:
+            # Nothing was tried that the note knows of.
+            is_new = first == 0 and not self._spool.drained().get(partition, 0)
+            return first if is_new else self._chosen(partition, first, target)
+        commits = self._note.tried.get(partition, [])
+        if self._note.target != target:
+            return self._chosen(partition, first, target) if landed > 0 or commits else first
+        for commit in reversed(commits):
+            if commit.offset < target_first:
+                return self._chosen(partition, first, target)
+            message = self._read(partition, commit.after - 1, messages=1)
+            value, key = (message.column(name)[0].as_py() for name in ("value", "key"))
+            if session.holds(partition, commit.offset, value, key):
+                return commit.after
+        return landed
+
     def _chosen(self, partition: int, first: int, target: str) -> int:
+        confirmed = self._note.landed.get(partition, self._spool.drained().get(partition, first))
+        tried = max(self._note.furthest(partition) or first, confirmed)
         if self._on_missing == "skip":
-            return max(first, self._note.tried.get(partition, first))
+            return max(first, tried)
         if self._on_missing == "resend":
-            is_same = self._note.target == target
-            return max(first, self._spool.drained().get(partition, first)) if is_same else first
+            return max(first, confirmed) if self._note.target == target else first
         msg = (
-            f"Cannot tell what of the spool of {self._topic}/{partition} is in Kafka: "
-            f"it has sent before, and Kafka holds no offset of group {self._spool.id}."
+            f"Cannot tell what of the spool of {self._topic}/{partition} is in Kafka: messages up to {tried} may have "
+            f"been sent, those up to {confirmed} are known to have been, and the topic cannot tell."
         )
         raise SourceError(
             msg,
-            code="spool-offset-missing",
-            hint="The offset expired, or the topic is a new one. on_missing='resend' loses nothing and may double, "
-            "on_missing='skip' doubles nothing and may lose.",
-            context={"group": self._spool.id, "tried": self._note.tried, "confirmed": self._spool.drained()},
+            code="spool-place-unknown",
+            hint="The topic is a new one, or has deleted the messages in doubt. on_missing='resend' loses nothing and "
+            "may double, on_missing='skip' doubles nothing and may lose.",
+            context={"partition": partition, "tried": tried, "confirmed": confirmed},
         )
 
-    def _turn(self, session: _Session, places: dict[int, int]) -> bool:
+    def _turn(self, session: Session, places: dict[int, int]) -> bool:
         """Send what there is in one transaction; False when there is nothing."""
         batches = {partition: self._read(partition, place) for partition, place in places.items()}
         batches = {partition: batch for partition, batch in batches.items() if len(batch)}
         if not batches:
             return False
-        after = {partition: places[partition] + len(batch) for partition, batch in batches.items()}
-        session.client.begin_transaction()
+        session.begin()
         self._faults.pass_by("before_drain_send")
         for partition, batch in batches.items():
             session.send(partition, batch)
-        self._faults.pass_by("before_drain_offsets")
-        session.send_offsets(after)
-        self._note.tried |= after
+        offsets = session.flush()
+        if set(offsets) != set(batches):
+            # A message was not taken. The commit fails and tells why.
+            session.commit()
+        self._faults.pass_by("before_drain_note")
+        after = {partition: places[partition] + len(batch) for partition, batch in batches.items()}
+        for partition, place in after.items():
+            self._note.tried.setdefault(partition, []).append(Tried(place, offsets[partition]))
+            self._waiting_since.setdefault(partition, time.monotonic())
         self._note.write(self._spool.note_path)
         self._faults.pass_by("before_drain_commit")
         session.commit()
         self._faults.pass_by("after_drain_commit")
         places.update(after)
-        self._spool.move(after)
         return True
 
-    def _read(self, partition: int, place: int) -> pa.RecordBatch:
-        spool = self._spool
-        return pa.record_batch(
-            _bridge.journal_read(spool.directory, self._topic, partition, place, TURN_MESSAGES, TURN_BYTES)
-        )
+    def _look(self, session: Session) -> bool:
+        """Take for landed what committed readers can reach; False when something should have become so long ago.
 
-
-class _Session:
-    """A transactional producer and the group it commits for; a context manager."""
-
-    def __init__(self, spool: Spool, driver: KafkaDriver) -> None:
-        self._topic = spool.topic
-        name = spool.id
-        self._consumer: Any = Consumer(
-            driver.options | {"group.id": name, "enable.auto.commit": False, "isolation.level": "read_committed"}
-        )
-        self.client: Any = driver.client(
-            {"transactional.id": name, "transaction.timeout.ms": TRANSACTION_MS, "linger.ms": 5}
-        )
-
-    def __enter__(self) -> Self:
-        # Aborts or completes what a former drainer left open; its offsets are settled from here on.
-        self._ask(self.client.init_transactions)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is UnansweredError:
-            # A thread is inside the client; the next life fences whatever becomes of it.
-            return
-        self.client.purge()
-        self.client.flush(0)
-        self._consumer.close()
-
-    def committed(self, partitions: list[int]) -> dict[int, int | None]:
-        """Offsets of the group; None where it has none."""
-        asked = [TopicPartition(self._topic, partition) for partition in partitions]
-        found = self._consumer.committed(asked, timeout=ANSWER_TIMEOUT_S)
-        for place in found:
-            if place.error is not None:
-                raise KafkaException(place.error)
-        return {place.partition: place.offset if place.offset >= 0 else None for place in found}
-
-    def send(self, partition: int, batch: pa.RecordBatch) -> None:
-        """Queue messages; their fate is told by the commit."""
-        columns = (batch.column(name).to_pylist() for name in ("value", "key"))
-        times_ms = batch.column("timestamp").cast(pa.int64()).to_pylist()
-        for value, key, time_us in zip(*columns, times_ms, strict=True):
-            while True:
-                try:
-                    self.client.produce(
-                        self._topic, value=value, key=key, partition=partition, timestamp=time_us // 1000
-                    )
-                    break
-                except BufferError:
-                    self.client.poll(STEP_S)
-        self.client.poll(0)
-
-    def send_offsets(self, places: dict[int, int]) -> None:
-        """Put the sequences that come next into the transaction."""
-        offsets = [TopicPartition(self._topic, partition, place) for partition, place in places.items()]
-        self._ask(self.client.send_offsets_to_transaction, offsets, self._consumer.consumer_group_metadata())
-
-    def commit(self) -> None:
-        """Land messages and offsets together, or neither."""
-        self._ask(self.client.commit_transaction)
-
-    def _ask(self, call: Callable[..., object], *arguments: object) -> None:
-        """Call with librdkafka's time limit, and with one of our own.
-
-        It waits without end where a broker is lost between two of its requests.
+        No transaction is open now, and none of this session was aborted.
         """
-        failed: list[BaseException] = []
+        if not self._note.tried:
+            return True
+        moved = self._note.land(session.stable_ends(self._note.tried))
+        if moved:
+            if not self._note.tried:
+                self._note.write(self._spool.note_path)
+            self._spool.move(moved)
+        now = time.monotonic()
+        since = {partition: self._waiting_since[partition] for partition in self._note.tried}
+        self._waiting_since = {partition: now if partition in moved else at for partition, at in since.items()}
+        return all(now - at < SETTLE_S for at in self._waiting_since.values())
 
-        def run() -> None:
-            try:
-                call(*arguments, ANSWER_TIMEOUT_S)
-            except BaseException as error:  # noqa: BLE001 - raised where it was asked for
-                failed.append(error)
-
-        asking = threading.Thread(target=run, daemon=True)
-        asking.start()
-        asking.join(ANSWER_TIMEOUT_S + GRACE_S)
-        if asking.is_alive():
-            raise UnansweredError(
-                f"Cannot drain the spool of {self._topic}: the broker was lost in the middle of a transaction.",
-                code="broker-away",
-                hint="The drainer starts again by itself.",
-                retryable=True,
-            )
-        if failed:
-            raise failed[0]
+    def _read(self, partition: int, place: int, *, messages: int = TURN_MESSAGES) -> pa.RecordBatch:
+        return pa.record_batch(
+            _bridge.journal_read(self._spool.directory, self._topic, partition, place, messages, TURN_BYTES)
+        )

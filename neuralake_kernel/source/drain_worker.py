@@ -15,7 +15,8 @@ from types import FrameType
 from typing import Any
 
 from neuralake_kernel.errors import FencedError, NeuralakeError
-from neuralake_kernel.source.drain import Drainer, UnansweredError
+from neuralake_kernel.source.drain import Drainer
+from neuralake_kernel.source.drain_session import UnansweredError
 from neuralake_kernel.source.spool import Spool, write_whole
 
 TELL_S = 0.2

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["DRAIN_POINTS", "Faults"]
 
 #: Those of a spool's drainer, in the order one transaction passes them.
-DRAIN_POINTS: Final = ("before_drain_send", "before_drain_offsets", "before_drain_commit", "after_drain_commit")
+DRAIN_POINTS: Final = ("before_drain_send", "before_drain_note", "before_drain_commit", "after_drain_commit")
 
 
 class Faults:

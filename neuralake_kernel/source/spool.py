@@ -1,16 +1,14 @@
 """A journal in front of a Kafka topic: rows go there first, and a drainer sends them on exactly once.
 
 The spool is a topic of the same name in a journal of this machine, with as many partitions as the target; partition n
-goes to partition n. Where the drainer stands is decided by Kafka alone (the offset of the spool's own group, committed
-with the messages); what the spool notes itself serves to tell people, to trim, and to choose when Kafka has forgotten.
+goes to partition n. Where the drainer stands is decided by the target alone: by what committed readers find there.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -38,31 +36,6 @@ class SpoolStatus:
     def to_json(self) -> dict[str, object]:
         """Plain values, for ``json.dumps``."""
         return dataclasses.asdict(self)
-
-
-@dataclass(slots=True)
-class Note:
-    """What the spool knows of its sending: into which life of the topic, and up to where a commit was tried."""
-
-    target: str = ""
-    tried: dict[int, int] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, path: Path) -> Note:
-        """Read the note; an empty one where nothing was ever tried."""
-        if not path.exists():
-            return cls()
-        told = json.loads(path.read_text(encoding="ascii"))
-        return cls(told["target"], {int(partition): offset for partition, offset in told["tried"].items()})
-
-    def write(self, path: Path) -> None:
-        """Replace the note as a whole, durably: what is to be sent next stands in it before it is committed."""
-        write_whole(path, json.dumps(dataclasses.asdict(self)))
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -97,7 +70,7 @@ class Spool:
 
     @property
     def id(self) -> str:
-        """Group and transactional id of its drainer: one life of the spool, one id."""
+        """Transactional id of its drainer: one life of the spool, one id."""
         return f"neuralake-spool-{self.driver.incarnation(self.topic)}"
 
     def ensure(self, broker: Broker) -> None:
@@ -125,7 +98,7 @@ class Spool:
         return SpoolStatus(self.topic, waiting=waiting, sent=sum(places.values()))
 
     def drained(self) -> dict[int, int]:
-        """By partition, the offset up to which a commit was confirmed; never ahead of Kafka."""
+        """By partition, the offset up to which all can be read in Kafka."""
         return {
             partition: position
             for name, _, places in _bridge.journal_consumers(self.directory, self.topic)

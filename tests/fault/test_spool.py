@@ -10,15 +10,16 @@ from typing import Self
 
 import dataframely as dy
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, IsolationLevel, KafkaError, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 import neuralake_kernel as nl
 from neuralake_kernel.errors import SourceError, UsageError
 from neuralake_kernel.ingest import SpoolHandle
-from neuralake_kernel.source import create_topic, end_offsets
+from neuralake_kernel.source import SpoolChoice, create_topic, end_offsets
+from neuralake_kernel.source.drain_note import Note, Tried
 from neuralake_kernel.source.faults import DRAIN_POINTS
 from neuralake_kernel.workbench import Workbench
+from tests.fault.broken_logs import make_anew
 from tests.fault.deaths import AT_ONCE, Death, DeathPlan
 from tests.fault.workers import kill
 
@@ -83,8 +84,8 @@ def assert_each_once(lab: Workbench, topic: str, sent: list[dict[str, object]]) 
 class Sending:
     """A producer into the spool that goes on until it is told to stop; a context manager."""
 
-    def __init__(self, lab: Workbench, table: type, *, first: int = 0) -> None:
-        self._lab, self._table, self._first = lab, table, first
+    def __init__(self, lab: Workbench, table: type) -> None:
+        self._lab, self._table = lab, table
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._error: BaseException | None = None
@@ -101,7 +102,7 @@ class Sending:
             raise self._error
 
     def _rows(self) -> Iterator[dict[str, object]]:
-        for number in count(self._first):
+        for number in count():
             row: dict[str, object] = {"device": f"d{number % 5}", "number": number}
             self.sent.append(row)
             yield row
@@ -145,79 +146,100 @@ def has_sent(spool: SpoolHandle, messages: int) -> bool:
     return spool.status().sent > messages
 
 
-def is_settled(lab: Workbench, topic: str) -> bool:
-    """Whether the markers of every transaction are written."""
-    admin = AdminClient(dict(lab.broker.options))
-    asked = {TopicPartition(topic, partition): OffsetSpec.latest() for partition in range(PARTITIONS)}
-    stable, end = (
-        {
-            place.partition: future.result(30).offset
-            for place, future in admin.list_offsets(asked, isolation_level=level).items()
-        }
-        for level in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
-    )
-    return stable == end
-
-
-def test_a_broker_that_is_away_holds_the_spool_and_loses_nothing(local: Workbench, wait_until: Wait) -> None:
-    """Killed between two transactions: see docs/adr/0053-spool.md for what Kafka loses inside a commit."""
+def test_a_broker_that_is_killed_holds_the_spool_and_loses_nothing(local: Workbench, wait_until: Wait) -> None:
+    """Killed while transactions flow: it may come back without what it answered for (docs/adr/0053-spool.md)."""
     table = declare("spooled_away")
     create_topic(local.broker, "spooled_away.raw", PARTITIONS)
     spool = local.spool(table, restart=AT_ONCE)
-    sent: list[dict[str, object]] = []
-    for _ in range(2):
-        with Sending(local, table, first=len(sent)) as sending:
-            wait_until(partial(has_sent, spool, spool.status().sent + 200), timeout_s=90, what="messages in Kafka")
-        sent += sending.sent
-        assert spool.wait(60).waiting == 0
-        wait_until(partial(is_settled, local, "spooled_away.raw"), what="the markers of the last transaction")
-        broker = local.stack.supervisor.find("kafka")
-        assert broker is not None
-        kill(broker.pid)
-        before = spool.status().sent
-        with Sending(local, table, first=len(sent)) as sending:
-            wait_until(partial(has_made, sending, 2000), what="the producer to go on without a broker")
+    with Sending(local, table) as sending:
+        wait_until(partial(has_sent, spool, 200), timeout_s=90, what="the first messages in Kafka")
+        for _ in range(2):
+            sent, made = spool.status().sent, len(sending.sent)
+            broker = local.stack.supervisor.find("kafka")
+            assert broker is not None
+            kill(broker.pid)
+            wait_until(partial(has_made, sending, made + 2000), what="the producer to go on without a broker")
             local.stack.supervisor.wait("kafka", timeout_s=60, states=["ready"])
-            wait_until(partial(has_sent, spool, before + 500), timeout_s=90, what="the drainer to go on")
-        sent += sending.sent
+            wait_until(partial(has_sent, spool, sent + 500), timeout_s=90, what="the drainer to go on")
     assert spool.wait(60).waiting == 0
     spool.stop()
-    assert_each_once(local, "spooled_away.raw", sent)
+    assert_each_once(local, "spooled_away.raw", sending.sent)
 
 
-def forget(lab: Workbench, group: str, topic: str) -> None:
-    """Take the group's offsets away, as their expiry does."""
-    admin = AdminClient(dict(lab.broker.options))
-    for future in admin.delete_consumer_groups([group]).values():
-        future.result(30)
-    asked = [ConsumerGroupTopicPartitions(group, [TopicPartition(topic, 0)])]
-    for future in admin.list_consumer_group_offsets(asked).values():
-        assert all(place.offset < 0 for place in future.result(30).topic_partitions)
+def rows(first: int, end: int) -> list[dict[str, object]]:
+    return [{"device": "d", "number": number} for number in range(first, end)]
 
 
-@pytest.mark.parametrize("choice", ["resend", "skip"])
-def test_a_spool_whose_offset_is_forgotten_stops_with_a_choice(local: Workbench, choice: str) -> None:
-    name = f"spooled_{choice}"
-    table, topic = declare(name), f"{name}.raw"
+def test_what_the_target_does_not_hold_is_sent_again(local: Workbench) -> None:
+    """The target lost a commit that was answered, the next one it has; the spool was told neither."""
+    table, topic = declare("spooled_lost"), "spooled_lost.raw"
     create_topic(local.broker, topic)
-    rows: list[dict[str, object]] = [{"device": "d", "number": number} for number in range(300)]
-    local.produce(table, rows[:100], key="device", spool=True)
+    spool = local.spool(table)
+    for first in (0, 100):
+        local.produce(table, rows(first, first + 100), key="device", spool=True)
+        assert spool.wait(60).waiting == 0
+    spool.stop()
+    note = Note.read(spool.spool.note_path)
+    (end,) = end_offsets(local.broker, topic).values()
+    # The marker of the last transaction stands at the end, its last message before it.
+    found, lost = Tried(200, end - 2), Tried(200, end + 100)
+    Note(note.target, {0: 100}, {0: [found]}).write(spool.spool.note_path)
+    spool.spool.move({0: 100}, is_start=True)
     spool = local.spool(table)
     assert spool.wait(60).waiting == 0
     spool.stop()
-    forget(local, spool.spool.id, topic)
-    local.produce(table, rows[100:200], key="device", spool=True)
+    assert_each_once(local, topic, rows(0, 200))
+    Note(note.target, {0: 100}, {0: [lost]}).write(spool.spool.note_path)
+    spool.spool.move({0: 100}, is_start=True)
+    spool = local.spool(table)
+    assert spool.wait(60).waiting == 0
+    spool.stop()
+    assert_each_once(local, topic, [*rows(0, 200), *rows(100, 200)])
+
+
+def test_what_a_reader_cannot_reach_yet_is_not_called_sent(local: Workbench, wait_until: Wait) -> None:
+    """Another producer's open transaction stands before ours: committed readers wait, and so does the spool."""
+    table, topic = declare("spooled_held"), "spooled_held.raw"
+    create_topic(local.broker, topic)
+    other = Producer({**local.broker.options, "transactional.id": "another", "transaction.timeout.ms": 120_000})
+    other.init_transactions(30)
+    other.begin_transaction()
+    other.produce(topic, value=b'{"device":"other","number":0}', key=b"other", partition=0)
+    assert other.flush(30) == 0
+    spool = local.spool(table)
+    local.produce(table, rows(0, 50), key="device", spool=True)
+    wait_until(lambda: "stand open" in spool.trouble, what="the drainer to tell what it waits for")
+    assert spool.status().waiting == 50
+    other.commit_transaction(30)
+    assert spool.wait(60).waiting == 0
+    spool.stop()
+    assert_each_once(local, topic, [{"device": "other", "number": 0}, *rows(0, 50)])
+
+
+@pytest.mark.parametrize("choice", ["resend", "skip"])
+def test_a_spool_whose_topic_is_made_anew_stops_with_a_choice(
+    local: Workbench, wait_until: Wait, choice: SpoolChoice
+) -> None:
+    name = f"spooled_{choice}"
+    table, topic = declare(name), f"{name}.raw"
+    create_topic(local.broker, topic)
+    local.produce(table, rows(0, 100), key="device", spool=True)
+    spool = local.spool(table)
+    assert spool.wait(60).waiting == 0
+    spool.stop()
+    make_anew(local.broker, topic, wait_until)
+    local.produce(table, rows(100, 200), key="device", spool=True)
+    spool = local.spool(table)
     with pytest.raises(SourceError) as caught:
         spool.wait(60)
-    assert caught.value.code == "spool-offset-missing"
+    assert caught.value.code == "spool-place-unknown"
     assert spool.status().waiting == 100, "nothing was sent meanwhile"
     again = local.spool(table, on_missing=choice)
     assert again.wait(60).waiting == 0
-    local.produce(table, rows[200:], key="device", spool=True)
+    local.produce(table, rows(200, 300), key="device", spool=True)
     assert again.wait(60).waiting == 0
     again.stop()
-    # The last commit is known to have landed, so neither choice doubles or loses here.
-    assert_each_once(local, topic, rows)
+    assert_each_once(local, topic, rows(0 if choice == "resend" else 100, 300))
 
 
 def test_a_spool_on_the_embedded_profile_is_a_usage_error(embedded: Workbench) -> None:
