@@ -47,9 +47,9 @@ struct Landed {
 pub(super) struct Tail {
     /// Version of the table that `waiting` continues; a reader needs that one or a later one.
     pub(super) version: u64,
-    /// Newest version.
+    /// Newest version of the table that the worker knows of.
     pub(super) newest: u64,
-    /// Rows beyond it.
+    /// Rows beyond `version`.
     pub(super) waiting: Waiting,
 }
 
