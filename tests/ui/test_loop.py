@@ -83,6 +83,8 @@ def test_a_real_ingest_rises_in_both_hosts_also_while_a_cell_runs(lab, producing
     sidebar.locator("[data-job=board]").get_by_text("Details").click()
     polled = rises(sidebar.locator("[data-job=board] [data-row=committed] td"), times=2)
     assert polled == sorted(set(polled))
+    # What is opened fits as well: no figure is cut off at the sidebar's edge.
+    assert sidebar.locator("[data-job=board]").evaluate("job => job.scrollWidth - job.clientWidth") == 0
     expect(cell.locator("[data-job=board]").get_by_text("value_uv|max")).to_be_visible()
     expect(cell.locator("[data-job=board]").get_by_text("message|json")).to_be_visible()
     lab.wait_for_cell()
