@@ -31,7 +31,7 @@ class DrainSpec:
     broker
         Kafka.
     on_missing
-        What to do when Kafka has forgotten how far the spool is sent.
+        What to do when the topic cannot tell what of the spool it has.
     faults
         Plan of deaths for fault tests.
     """

@@ -20,9 +20,9 @@ from confluent_kafka import KafkaError, KafkaException
 from neuralake_kernel import _bridge
 from neuralake_kernel.errors import FencedError, SourceError
 from neuralake_kernel.source.drain_note import Note, Tried
-from neuralake_kernel.source.drain_session import Session, UnansweredError
+from neuralake_kernel.source.drain_session import TRANSACTION_S, Session, UnansweredError
 from neuralake_kernel.source.faults import Faults
-from neuralake_kernel.source.kafka import AWAY, KafkaDriver, kafka_error
+from neuralake_kernel.source.kafka import KafkaDriver, kafka_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -34,16 +34,42 @@ if TYPE_CHECKING:
 __all__ = ["Drainer"]
 
 TURN_MESSAGES: Final = 10_000
+#: Of one transaction, over all partitions: fewer where the broker does not take as much in time.
 TURN_BYTES: Final = 8 << 20
+LEAST_TURN_BYTES: Final = 64 << 10
 LOOK_S: Final = 0.05
 AGAIN_S: Final = 0.5
-#: How long the markers of a transaction may take before the drainer does something about it, and does it again.
+#: How long the markers of a transaction may take before the drainer gives one up itself, and before it looks anew.
 SETTLE_S: Final = 5.0
-SETTLE_AGAIN_S: Final = 30.0
+LOOK_ANEW_S: Final = 30.0
+#: How long a drainer that is told to stop waits for the markers of its last transaction.
+LAST_LOOK_S: Final = 1.0
+# Goes on while the machine sleeps, as the broker's clock does.
+CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 FENCED: Final = {
     KafkaError._FENCED,  # noqa: SLF001 - librdkafka's own name
     KafkaError.INVALID_PRODUCER_EPOCH,
     KafkaError.PRODUCER_FENCED,
+}
+#: What no other try changes.
+REFUSED: Final = {
+    KafkaError.INVALID_MSG_SIZE,
+    KafkaError.INVALID_RECORD,
+    KafkaError.INVALID_TIMESTAMP,
+    KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError.POLICY_VIOLATION,
+    KafkaError.RECORD_LIST_TOO_LARGE,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+}
+#: What ends a client, and not the next one.
+OF_THE_CLIENT: Final = {
+    KafkaError.DUPLICATE_SEQUENCE_NUMBER,
+    KafkaError.INVALID_TXN_STATE,
+    KafkaError._FATAL,  # noqa: SLF001
+    KafkaError._PURGE_INFLIGHT,  # noqa: SLF001
+    KafkaError._PURGE_QUEUE,  # noqa: SLF001
+    KafkaError._STATE,  # noqa: SLF001
 }
 
 
@@ -78,7 +104,8 @@ class Drainer:
         self._on_missing = on_missing
         self._faults = Faults(faults)
         self._waiting_since: dict[int, float] = {}
-        self._note = Note.read(spool.note_path)
+        self._turn_bytes = TURN_BYTES
+        self._begun_at = 0.0
         self.trouble = ""
         self._lock = (spool.folder / "drain.lock").open("w")
         try:
@@ -87,6 +114,8 @@ class Drainer:
             self._lock.close()
             msg = f"Cannot drain the spool of {spool.topic}: another process does."
             raise SourceError(msg, code="spool-locked", hint="`neuralake status` names it.") from error
+        # Under the lock: nobody else adds to it from here on.
+        self._note = Note.read(spool.note_path)
 
     def close(self) -> None:
         """Let another process drain; may be called twice."""
@@ -113,45 +142,61 @@ class Drainer:
         """
         while not stopping.is_set():
             try:
+                self._begun_at = time.clock_gettime(CLOCK)
                 with Session(self._driver, self._topic, self._spool.id) as session:
                     self._drain(session, stopping, tell)
             except KafkaException as caught:
-                error = kafka_error(caught)
-                if error.code() in FENCED:
-                    msg = f"Cannot go on draining the spool of {self._topic}: another drainer has begun."
-                    raise FencedError(msg, hint="One home drains a spool; stop the other one.") from caught
-                told = self._driver.refused(error, f"drain the spool of {self._topic!r}")
-                if not (error.retriable() or error.txn_requires_abort() or error.code() in AWAY):
-                    raise told from caught
-                self.trouble = told.message
+                self.trouble = self._told(caught).message
             except UnansweredError:
                 raise
             except SourceError as error:
                 if not error.retryable and error.code != "topic-missing":
                     raise
                 self.trouble = error.message
+                self._turn_bytes = max(self._turn_bytes // 2, LEAST_TURN_BYTES)
             tell()
             stopping.wait(AGAIN_S)
 
+    def _told(self, caught: KafkaException) -> SourceError:
+        """What a new session may mend, in words; everything else is raised."""
+        error = kafka_error(caught)
+        if error.code() in FENCED and time.clock_gettime(CLOCK) - self._begun_at < TRANSACTION_S:
+            msg = f"Cannot go on draining the spool of {self._topic}: another drainer has begun."
+            raise FencedError(msg, hint="One home drains a spool; stop the other one.") from caught
+        told = self._driver.refused(error, f"drain the spool of {self._topic!r}")
+        passes_by = told.retryable or told.code == "topic-missing" or error.txn_requires_abort()
+        if error.code() in REFUSED or not (passes_by or error.code() in FENCED | OF_THE_CLIENT):
+            raise told from caught
+        return told
+
     def _drain(self, session: Session, stopping: threading.Event, tell: Callable[[], None]) -> None:
         """Send until told to stop, or until a session must begin anew to find out what became of a commit."""
-        places = self._begin(session, stopping, tell)
+        places = self._find_places(session, stopping, tell)
+        if not places:
+            return
         while not stopping.is_set() and self._look(session):
             if not self._turn(session, places):
                 stopping.wait(LOOK_S)
             tell()
+        deadline = time.monotonic() + LAST_LOOK_S
+        while stopping.is_set() and self._note.tried and time.monotonic() < deadline:
+            time.sleep(LOOK_S)
+            self._look(session)
 
-    def _begin(self, session: Session, stopping: threading.Event, tell: Callable[[], None]) -> dict[int, int]:
-        """Where to go on, by the target's own word, else by the choice made; nowhere if it is told to stop."""
+    def _find_places(self, session: Session, stopping: threading.Event, tell: Callable[[], None]) -> dict[int, int]:
+        """Where to go on, by the target's own word, else by the choice made; nowhere if that cannot be told now."""
         held = self._spool.driver.offsets(self._topic)
         target = self._target(held)
-        ends = self._driver.offsets(self._topic)
-        if not self._settle(session, self._unsent(held), ends, stopping, tell):
+        if not self._settle(session, self._unsent(held), self._driver.offsets(self._topic), stopping, tell):
             return {}
+        # Anew: settling takes its time.
+        ends = self._driver.offsets(self._topic)
         places = {
             partition: self._place(session, partition, first, target, ends[partition][0])
             for partition, (first, _) in held.items()
         }
+        if self._driver.incarnation(self._topic) != target:
+            return {}
         self._note.target, self._note.landed = target, dict(places)
         self._note.tried.clear()
         self._waiting_since.clear()
@@ -187,27 +232,35 @@ class Drainer:
         stopping: threading.Event,
         tell: Callable[[], None],
     ) -> bool:
-        """Wait until the fate of all that may be of this spool is decided; False if told to stop.
+        """Wait until the fate of all that may be of this spool is decided; False if told to stop, or after long.
 
         A broker that was killed may come back without the marker of a transaction it had answered for. What was sent
-        hangs there until a later marker of the same producer: that of an abort, so that nothing lands unseen.
+        hangs there until a later marker of the same producer: that of an abort, so that nothing lands unseen. What
+        hangs after that is another producer's.
         """
-        due = time.monotonic() + SETTLE_S
-        while not stopping.is_set():
+        began, has_given_up = time.monotonic(), False
+        while not stopping.is_set() and time.monotonic() - began < LOOK_ANEW_S:
             stable = session.stable_ends(unsent)
             hanging = sorted(partition for partition, end in stable.items() if end < ends[partition][1])
             if not hanging:
                 return True
-            if time.monotonic() > due:
-                self.trouble = f"Waiting for transactions that stand open in {self._topic}, partitions {hanging}."
+            if time.monotonic() - began > SETTLE_S and not has_given_up:
+                self.trouble = self._open_transactions(hanging)
                 self._give_up(session, {partition: unsent[partition] for partition in hanging})
-                due = time.monotonic() + SETTLE_AGAIN_S
+                has_given_up = True
             tell()
             stopping.wait(LOOK_S)
         return False
 
+    def _open_transactions(self, partitions: Collection[int]) -> str:
+        return (
+            f"Nothing is sent: transactions stand open in {self._topic}, partitions {sorted(partitions)}, and hold its "
+            "readers back. They end by themselves, or by Kafka's own kafka-transactions.sh."
+        )
+
     def _give_up(self, session: Session, places: Mapping[int, int]) -> None:
         """Send a message to each partition and abort: the marker ends all that this spool left open there."""
+        self._begun_at = time.clock_gettime(CLOCK)
         session.begin()
         for partition, place in places.items():
             session.send(partition, self._read(partition, place, messages=1))
@@ -254,18 +307,17 @@ class Drainer:
 
     def _turn(self, session: Session, places: dict[int, int]) -> bool:
         """Send what there is in one transaction; False when there is nothing."""
-        batches = {partition: self._read(partition, place) for partition, place in places.items()}
+        most = max(self._turn_bytes // len(places), LEAST_TURN_BYTES)
+        batches = {partition: self._read(partition, place, most_bytes=most) for partition, place in places.items()}
         batches = {partition: batch for partition, batch in batches.items() if len(batch)}
         if not batches:
             return False
+        self._begun_at = time.clock_gettime(CLOCK)
         session.begin()
         self._faults.pass_by("before_drain_send")
         for partition, batch in batches.items():
             session.send(partition, batch)
         offsets = session.flush()
-        if set(offsets) != set(batches):
-            # A message was not taken. The commit fails and tells why.
-            session.commit()
         self._faults.pass_by("before_drain_note")
         after = {partition: places[partition] + len(batch) for partition, batch in batches.items()}
         for partition, place in after.items():
@@ -276,6 +328,7 @@ class Drainer:
         session.commit()
         self._faults.pass_by("after_drain_commit")
         places.update(after)
+        self._turn_bytes = min(self._turn_bytes * 2, TURN_BYTES)
         return True
 
     def _look(self, session: Session) -> bool:
@@ -287,15 +340,19 @@ class Drainer:
             return True
         moved = self._note.land(session.stable_ends(self._note.tried))
         if moved:
-            if not self._note.tried:
-                self._note.write(self._spool.note_path)
+            # In this order: the spool may let go of what lies below its place.
+            self._note.write(self._spool.note_path)
             self._spool.move(moved)
         now = time.monotonic()
         since = {partition: self._waiting_since[partition] for partition in self._note.tried}
         self._waiting_since = {partition: now if partition in moved else at for partition, at in since.items()}
-        return all(now - at < SETTLE_S for at in self._waiting_since.values())
+        late = [partition for partition, at in self._waiting_since.items() if now - at > SETTLE_S]
+        if late:
+            self.trouble = self._open_transactions(late)
+        return not late
 
-    def _read(self, partition: int, place: int, *, messages: int = TURN_MESSAGES) -> pa.RecordBatch:
-        return pa.record_batch(
-            _bridge.journal_read(self._spool.directory, self._topic, partition, place, messages, TURN_BYTES)
-        )
+    def _read(
+        self, partition: int, place: int, *, messages: int = TURN_MESSAGES, most_bytes: int = TURN_BYTES
+    ) -> pa.RecordBatch:
+        directory = self._spool.directory
+        return pa.record_batch(_bridge.journal_read(directory, self._topic, partition, place, messages, most_bytes))

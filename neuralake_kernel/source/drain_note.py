@@ -32,7 +32,8 @@ class Note:
     target
         Topic id of the target the rest speaks of.
     landed
-        Place in the spool up to which all is in the target, for good.
+        Place in the spool up to which nothing is to be sent any more: all is in the target for good, but for what was
+        given up by choice.
     tried
         Commits after that, in order, of which this is not known yet.
     """
@@ -46,7 +47,7 @@ class Note:
         """Read the note; an empty one where nothing was ever tried."""
         if not path.exists():
             return cls()
-        told: dict[str, Any] = json.loads(path.read_text(encoding="ascii"))
+        told: dict[str, Any] = {"landed": {}} | json.loads(path.read_text(encoding="ascii"))
         return cls(
             told["target"],
             {int(partition): place for partition, place in told["landed"].items()},

@@ -10,7 +10,7 @@ import pyarrow as pa
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from neuralake_kernel.errors import SourceError
-from neuralake_kernel.source.kafka import ANSWER_TIMEOUT_S, END, MOVING
+from neuralake_kernel.source.kafka import ANSWER_TIMEOUT_S, END, MOVING, kafka_error
 from neuralake_kernel.source.kafka_producer import STEP_S
 
 if TYPE_CHECKING:
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
     from neuralake_kernel.source.kafka import KafkaDriver
 
-__all__ = ["Session", "UnansweredError"]
+__all__ = ["TRANSACTION_S", "Session", "UnansweredError"]
 
 GRACE_S: Final = 2.0
-TRANSACTION_MS: Final = 30_000
+#: The broker gives up a transaction that stands open for so long, and fences its producer.
+TRANSACTION_S: Final = 30
 GONE: Final = KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001 - librdkafka's own name
 
 
@@ -30,7 +31,7 @@ class UnansweredError(SourceError):
 
 
 class Session:
-    """A context manager; what an earlier one left open is settled by its begin, and no earlier one can send after it.
+    """A context manager: entering it settles what an earlier one left open, and no earlier one can send after it.
 
     Parameters
     ----------
@@ -57,12 +58,17 @@ class Session:
             }
         )
         self._client: Any = driver.client(
-            {"transactional.id": transactional_id, "transaction.timeout.ms": TRANSACTION_MS, "linger.ms": 5}
+            {"transactional.id": transactional_id, "transaction.timeout.ms": TRANSACTION_S * 1000, "linger.ms": 5}
         )
         self._offsets: dict[int, int] = {}
+        self._refused: KafkaError | None = None
 
     def __enter__(self) -> Self:
-        self._ask(self._client.init_transactions)
+        try:
+            self._ask(self._client.init_transactions)
+        except BaseException as error:
+            self.__exit__(type(error))
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -72,33 +78,48 @@ class Session:
         self._client.purge()
         self._client.flush(0)
         self._reader.close()
+        # The last reference ends the client, which else would go on beginning, and fence the sessions after this one.
+        self._client = None
 
     def begin(self) -> None:
         """Begin a transaction."""
         self._offsets.clear()
+        self._refused = None
         self._client.begin_transaction()
 
     def send(self, partition: int, batch: pa.RecordBatch) -> None:
-        """Queue the messages of a partition."""
+        """Queue the messages of a partition; ``flush`` tells of those that were not taken."""
         columns = (batch.column(name).to_pylist() for name in ("value", "key"))
         times_us = batch.column("timestamp").cast(pa.int64()).to_pylist()
-        last = len(batch) - 1
-        for number, (value, key, time_us) in enumerate(zip(*columns, times_us, strict=True)):
-            told = {"on_delivery": self._delivered} if number == last else {}
+        for value, key, time_us in zip(*columns, times_us, strict=True):
+            message = {"value": value, "key": key, "partition": partition, "timestamp": time_us // 1000}
             while True:
                 try:
-                    self._client.produce(
-                        self._topic, value=value, key=key, partition=partition, timestamp=time_us // 1000, **told
-                    )
+                    self._client.produce(self._topic, **message, on_delivery=self._delivered)
                     break
                 except BufferError:
                     self._client.poll(STEP_S)
+                except KafkaException as error:
+                    # The transaction has failed already: its end tells why.
+                    self._refused = self._refused or kafka_error(error)
+                    return
         self._client.poll(0)
 
     def flush(self) -> dict[int, int]:
-        """Wait until the broker has what was sent; gives, by partition, the offset of the last message."""
+        """Wait until the broker has all that was sent; gives, by partition, the offset of the last message.
+
+        Raises
+        ------
+        KafkaException
+            It did not take a message: the transaction is given up.
+        SourceError
+            ``broker-away``: it has not taken all in time.
+        """
         if self._client.flush(ANSWER_TIMEOUT_S):
             raise self._away("does not take the messages")
+        if self._refused is not None:
+            self.abort()
+            raise KafkaException(self._refused)
         return dict(self._offsets)
 
     def commit(self) -> None:
@@ -140,8 +161,10 @@ class Session:
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         partition, offset = message.partition(), message.offset()
-        if error is None and partition is not None and offset is not None:
+        if error is None and partition is not None and offset is not None and offset >= 0:
             self._offsets[partition] = offset
+        else:
+            self._refused = self._refused or error or KafkaError(KafkaError.DUPLICATE_SEQUENCE_NUMBER)
 
     def _away(self, found: str) -> SourceError:
         return SourceError(
@@ -175,4 +198,9 @@ class Session:
                 retryable=True,
             )
         if failed:
-            raise failed[0]
+            # Nothing here may hold the error, which by its frames holds this list and the client.
+            error = failed.pop()
+            try:
+                raise error
+            finally:
+                del error

@@ -92,7 +92,8 @@ class Spool:
 
     def status(self) -> SpoolStatus:
         """What waits; asked of the spool alone, so it answers while Kafka is away."""
-        held, drained = self.driver.offsets(self.topic), self.drained()
+        # In this order: what is sent in between counts as waiting, never the other way.
+        drained, held = self.drained(), self.driver.offsets(self.topic)
         places = {partition: drained.get(partition, first) for partition, (first, _) in held.items()}
         waiting = sum(end - places[partition] for partition, (_, end) in held.items())
         return SpoolStatus(self.topic, waiting=waiting, sent=sum(places.values()))

@@ -159,8 +159,9 @@ class Sending(Base):
         table, topic
             As `produce` has them; each topic has a spool of its own.
         on_missing
-            What to do when the spool has sent before and Kafka has forgotten how far: ``fail``; ``resend``, which loses
-            nothing and may double; ``skip``, which doubles nothing and may lose.
+            What to do when the spool has sent before and the topic cannot tell what it has, being made anew or having
+            deleted it: ``fail``; ``resend``, which loses nothing and may double; ``skip``, which doubles nothing and
+            may lose.
         restart
             Waits between restarts after a crash.
         faults
