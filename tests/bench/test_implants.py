@@ -27,7 +27,7 @@ from tests.stacks import started
 Keep = Callable[[Measurement], None]
 ROOT: Final = Path(__file__).resolve().parents[2]
 IMPLANTS, CHANNELS, RATE_HZ, MOMENTS = 3, 1024, 20_000, 200
-FULL_S: Final = 20.0
+FULL_S: Final = 60.0
 SECONDS: Final = float(os.environ.get("BENCH_SECONDS", str(FULL_S)))
 #: Shares of the live rate, from all of it down; the first that holds is kept.
 SHARES: Final = (1.0, 0.8, 0.6, 0.45, 0.3, 0.2)
