@@ -18,7 +18,6 @@ from typing import Any
 from neuralake_kernel import _bridge
 from neuralake_kernel.errors import NeuralakeError
 from neuralake_kernel.ingest.known import topics_of
-from neuralake_kernel.ingest.memory import give_back
 from neuralake_kernel.ingest.report import JobReport
 from neuralake_kernel.ingest.spec import write_private
 
@@ -49,16 +48,10 @@ def main(path: Path) -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     metrics = _serve_metrics(metrics_port, job)
-    ending, checkpoints, was_due = None, 0, False
+    ending = None
     while ending is None:
         ending = job.wait(_REPORT_EVERY_S)
-        report = json.loads(job.report())
-        write_private(report_path, json.dumps(report | {"metrics": metrics}))
-        # Nothing else takes as much memory for as short a time as a checkpoint; at this look it may still be at work.
-        due = report["commits"] // spec["checkpoint_every"]
-        if due > checkpoints or was_due:
-            give_back()
-        checkpoints, was_due = due, due > checkpoints
+        write_private(report_path, json.dumps(json.loads(job.report()) | {"metrics": metrics}))
     error_told = json.loads(job.report())["error"]
     if error_told is not None:
         sys.stderr.write(f"{error_told['code']}: {error_told['message']}\n{error_told['hint']}\n")

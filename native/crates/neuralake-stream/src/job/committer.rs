@@ -11,6 +11,7 @@ use neuralake_lake::{LakeError, TableView as _, cpu};
 use super::begin::Begun;
 use super::flush::{Work, checkpoint, land};
 use super::handle::Shared;
+use super::memory::give_back;
 use super::report::{State, note_positions, note_tables, seconds};
 use super::ring::Ring;
 use super::spec::JobSpec;
@@ -93,7 +94,11 @@ impl<'a> Committer<'a> {
             return Ok(());
         }
         match checkpoint(self.spec, &mut self.begun) {
-            Ok(()) => self.since_checkpoint = 0,
+            Ok(()) => {
+                self.since_checkpoint = 0;
+                // Nothing else takes as much for as short a time.
+                give_back();
+            }
             // The flush has landed; the next one tries again.
             Err(StreamError::Lake(LakeError::StoreUnreachable { .. } | LakeError::DiskFull { .. })) => {}
             Err(error) => return Err(error),

@@ -10,6 +10,7 @@ mod disk;
 mod flush;
 mod handle;
 mod live;
+mod memory;
 mod metrics;
 mod places;
 mod reader;
